@@ -1,0 +1,46 @@
+/*
+ * waits: one thread that holds thousands of waits: timers and HTTP transfers (libcurl multi). Nothing on it may block.
+ *
+ * A TASK_WAIT task's begin() is called on this thread with a struct wait, and ends it, then or later, with wait_finish(). A cancel stops timer and transfer at once.
+ * waits_* are the loop thread's calls, wait_* the tasks', on the waits thread.
+ */
+#ifndef DAEMON_WAITS_H
+#define DAEMON_WAITS_H
+
+#include <stdint.h>
+
+#include "daemon/loop.h"
+#include "daemon/task.h"
+
+struct waits;
+struct wait;
+
+/* The outcome is the callee's. Never called after waits_cancel() returned for that token. */
+typedef void (*waits_done_cb)(uint64_t job, uint64_t token, struct outcome *outcome, void *arg);
+
+struct waits_config {
+	bool local;          /* [http] local: may reach loopback and link-local addresses for the role user */
+	size_t max_result;   /* longest result in bytes */
+};
+
+struct waits *waits_new(struct loop *loop, const struct waits_config *config, waits_done_cb done, void *arg);
+void waits_free(struct waits *waits); /* ends all at once, joins the thread */
+/* args are copied. restricted: the job's owner has the role user (where http may not reach local addresses). */
+void waits_begin(struct waits *waits, const struct task *task, uint64_t job, uint64_t token, unsigned attempt, struct span args, bool restricted);
+void waits_cancel(struct waits *waits, uint64_t token);
+
+/* Ends the wait; takes what outcome owns. The wait is gone after it. */
+void wait_finish(struct wait *wait, struct outcome *outcome);
+/* state is handed to free_state when the wait ends in whatever way, also by cancel. */
+void wait_set_state(struct wait *wait, void *state, void (*free_state)(void *state));
+void *wait_state(const struct wait *wait);
+const struct task_call *wait_call(const struct wait *wait);
+bool wait_restricted(const struct wait *wait);
+bool wait_local_allowed(const struct wait *wait);
+size_t wait_max_result(const struct wait *wait);
+/* fired(wait) after that many microseconds, monotonic. */
+void wait_timer(struct wait *wait, int64_t us, void (*fired)(struct wait *wait));
+/* Adds the (configured) easy handle to the multi; done(wait, CURLcode) when it has ended; the handle is removed before, and stays the task's to clean up in free_state. */
+void wait_transfer(struct wait *wait, void *curl_easy, void (*done)(struct wait *wait, int curl_code));
+
+#endif
