@@ -1,0 +1,20 @@
+# To add a file: put its name (source and header) in the list below, in alphabetical order, and its layer in daemon/LAYERS.
+# libdaemon.la is all of the daemon but main.c, so that unit tests link the real objects.
+
+noinst_LTLIBRARIES += libdaemon.la
+
+libdaemon_la_SOURCES = \
+	daemon/frame.h \
+	daemon/log.c \
+	daemon/log.h \
+	daemon/mem.c \
+	daemon/mem.h \
+	daemon/outcome.h \
+	daemon/slots.h \
+	daemon/task.h
+
+libdaemon_la_LIBADD = \
+	libproto.la \
+	$(EVENT_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
+
+EXTRA_DIST += daemon/LAYERS

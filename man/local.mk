@@ -1,0 +1,1 @@
+# To add a page: put its name in this list.
