@@ -33,7 +33,7 @@ void loop_after_turn(struct loop *loop, void (*cb)(void *arg), void *arg);
 /* Makes the next turn come at once even if nothing happens (a hook that has more to do). Loop thread. */
 void loop_again(struct loop *loop);
 
-/* Monotonic and wall clock in milliseconds; the wall clock is read once a turn at most. */
+/* Monotonic and wall clock in milliseconds. Any thread. */
 int64_t loop_mono_ms(void);
 int64_t loop_wall_ms(void);
 

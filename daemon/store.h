@@ -1,0 +1,348 @@
+/*
+ * store: the queue and the memory of the daemon, behind a table of functions.
+ *
+ * The store is the queue: the loop holds a window of it. All changes go through store_commit(): one batch, one transaction, one durability
+ * point. Reads come between commits. Every call returns at once; callbacks run later, on the loop thread, once each, in this order: what
+ * was asked first is answered first among commits; a read sees all commits that were begun before it.
+ *
+ * At most one commit is under way: the loop gathers what comes meanwhile into the next batch. While a batch is under way the store
+ * reads it (specs, spans) on its own thread: nobody changes or frees what it points to before the callback.
+ *
+ * The invariant of the tables: each known job is in exactly one of ready, delayed, running, done (later: waiting).
+ */
+#ifndef DAEMON_STORE_H
+#define DAEMON_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/loop.h"
+#include "daemon/outcome.h"
+#include "daemon/spec.h"
+#include "proto/selection.h"
+#include "proto/state.h"
+
+struct store;
+
+/* ---- changes --------------------------------------------------------------------------------------------------------------- */
+
+enum store_place { STORE_READY, STORE_DELAYED, STORE_RUNNING, STORE_DONE };
+
+enum store_answer {
+	STORE_OK = 0,
+	STORE_FENCED,       /* finish, release: the token is not the job's: it ended or was started anew elsewhere */
+	STORE_DUPLICATE,    /* put: the owner's key is known with the same digest: existing_id */
+	STORE_KEY_CONFLICT, /* put: the key is known with another digest */
+	STORE_CANCELLED,    /* cancel: it had not begun and has ended as cancelled now */
+	STORE_REQUESTED,    /* cancel: it runs; the request is durable */
+	STORE_ENDED,        /* cancel: it had ended; start: it is not ready any more */
+	STORE_NOT_FOUND,    /* cancel: unknown, or another owner's */
+};
+
+/* An ended attempt: what goes into `done`. */
+struct store_end {
+	enum job_state state;   /* succeeded, failed, cancelled */
+	struct span json;       /* the result, or the error object */
+	struct usage usage;
+	int32_t attempt;
+	int32_t worker;         /* pid, or 0 */
+	int64_t started_ms;     /* wall clock, SPEC_NONE when it never was */
+	int64_t finished_ms;
+	int64_t until_ms;       /* when retention may delete it */
+	bool output;            /* there may be output files */
+};
+
+/* running → done, if token is the running row's. */
+struct store_finish {
+	const struct spec *spec;
+	uint64_t token;
+	struct store_end end;
+	void *ctx;
+	enum store_answer answer;
+	int64_t seq; /* answer: its place in the order of finishing */
+};
+
+/* running → delayed (run_at_ms) or, with SPEC_NONE, ready: for another attempt, or because it was taken back (then not counted). */
+struct store_release {
+	const struct spec *spec;
+	uint64_t token;
+	int64_t run_at_ms;
+	int32_t attempt; /* attempts that count from now on */
+	void *ctx;
+	enum store_answer answer; /* STORE_FENCED; STORE_CANCELLED: a cancel request stood in the row: it has ended as cancelled (as by cancel) */
+};
+
+/*
+ * New: one job, or with count > 1 or items.len > 0 a map: items is a validated JSON array whose elements are the args of the jobs
+ * spec->id, spec->id + 1, …; spec is their template then, place is STORE_READY or STORE_DELAYED (with spec->not_before_ms).
+ */
+struct store_put {
+	const struct spec *spec;
+	struct span items;
+	int64_t count;          /* 1 for one job */
+	enum store_place place;
+	uint64_t token;         /* RUNNING, DONE */
+	struct store_end end;   /* DONE; RUNNING: attempt, worker, started_ms */
+	int64_t key_until_ms;   /* with spec->key: how long the key is kept at least */
+	void *ctx;
+	enum store_answer answer;
+	int64_t existing_id;    /* STORE_DUPLICATE: the first job of the earlier submission */
+	int64_t existing_count;
+	int64_t seq;            /* DONE */
+};
+
+struct store_cancel {
+	int64_t id;
+	const char *owner;   /* only this owner's; NULL: anybody's. The text lives until the callback */
+	struct span error;   /* the error object to store if it ends here */
+	int64_t now_ms;
+	int64_t until_ms;
+	void *ctx;
+	enum store_answer answer;
+	/* STORE_CANCELLED: where it had stood, for the counts */
+	enum store_place was;
+	uint8_t pool;
+	char queue[128];
+	char job_owner[128];
+	int64_t seq;
+};
+
+/* ready → running. */
+struct store_start {
+	const struct spec *spec;
+	uint64_t token;
+	int32_t attempt; /* the number of this attempt */
+	int64_t now_ms;
+	void *ctx;
+	enum store_answer answer; /* STORE_OK, STORE_ENDED */
+};
+
+/* A place in a line: jobs go by priority, higher first, then by id. */
+struct store_mark {
+	int32_t priority;
+	int64_t id;
+};
+
+struct store_ready {
+	struct spec *spec;    /* one reference, the callee's (the loop's) */
+	int32_t attempts;     /* that it has had */
+};
+
+/* The next n ready jobs of a line behind mark (all when from_start), after all changes of the batch. */
+struct store_fill {
+	uint8_t pool;
+	const char *queue;
+	const char *owner;
+	bool from_start;
+	struct store_mark mark;
+	size_t n;
+	size_t max_bytes;     /* stops early (but not before the first) when the args exceed this */
+	void *ctx;
+	struct store_ready *rows; /* answer: malloc'ed, the loop's */
+	size_t n_rows;
+	bool end;             /* nothing is left behind the last row */
+};
+
+/* Delayed jobs whose time has come: at most n go from delayed to ready. */
+struct store_promote {
+	bool wanted;
+	int64_t now_ms;
+	size_t n;
+	struct store_ready *rows; /* answer: malloc'ed */
+	size_t n_rows;
+};
+
+enum store_verdict {
+	STORE_COMMITTED,
+	STORE_FULL,        /* certainly not applied: no room on the disk; may be sent again */
+	STORE_UNAVAILABLE, /* certainly not applied */
+	STORE_UNKNOWN,     /* perhaps applied: the daemon must end */
+};
+
+/* Carried out in the order of its members. Arrays grow by mem_room(); the batch is the loop's again in the callback. */
+struct store_batch {
+	struct store_finish *finish;
+	size_t n_finish, finish_capacity;
+	struct store_release *release;
+	size_t n_release, release_capacity;
+	struct store_put *put;
+	size_t n_put, put_capacity;
+	struct store_cancel *cancel;
+	size_t n_cancel, cancel_capacity;
+	struct store_start *start;
+	size_t n_start, start_capacity;
+	struct store_promote promote;
+	struct store_fill *fill;
+	size_t n_fill, fill_capacity;
+	int64_t *forget; /* ended jobs to delete (retention); those that have not ended are left */
+	size_t n_forget, forget_capacity;
+	int64_t high_water; /* the highest id handed out so far: durable with the batch */
+
+	enum store_verdict verdict;
+	char reason[256];       /* verdict other than COMMITTED: for the log and the user */
+	int64_t next_due_ms;    /* answer: when the next delayed job is due, SPEC_NONE if none */
+	void (*done)(struct store_batch *batch, void *arg);
+	void *arg;
+	struct mail mail; /* the store's */
+	uint64_t number;  /* the store's */
+};
+
+/* Empties the arrays and keeps their memory for the next batch. rows of fill and promote must have been freed. */
+void store_batch_clear(struct store_batch *batch);
+void store_batch_done(struct store_batch *batch);
+bool store_batch_empty(const struct store_batch *batch);
+
+/* ---- reads ----------------------------------------------------------------------------------------------------------------- */
+
+/* Which columns a read brings beside id, place, state, attempt, seq, pool, owner and the times. */
+enum store_field {
+	STORE_FIELD_SPEC = 1 << 0,   /* task, queue, label, key, priority, … all of the spec but args */
+	STORE_FIELD_ARGS = 1 << 1,
+	STORE_FIELD_RESULT = 1 << 2, /* of succeeded jobs */
+	STORE_FIELD_ERROR = 1 << 3,
+};
+
+struct store_row {
+	int64_t id;
+	enum store_place place;
+	enum job_state state;   /* running rows: JOB_RUNNING; ready, delayed: JOB_PENDING */
+	int32_t attempt;        /* attempts begun */
+	bool cancel_requested;
+	int64_t seq;            /* done: order of finishing, rising, unique; else 0 */
+	int64_t run_at_ms;      /* delayed */
+	int64_t started_ms;     /* or SPEC_NONE */
+	int64_t finished_ms;    /* or SPEC_NONE */
+	int32_t worker;
+	bool output;
+	struct usage usage;
+	struct spec spec;       /* pool and owner always; the rest by STORE_FIELD_SPEC; texts NULL and args SPAN_NONE where not asked for */
+	struct span json;       /* result or error object, or SPAN_NONE */
+};
+
+/*
+ * Jobs whose id is in ranges and that fit the filter, by id, rising or (desc) falling, behind cursor. A read stops when it has
+ * max_rows rows or max_bytes bytes of text, or when it has looked for about 2 ms: then *more is true and `next` is the cursor to go on with.
+ */
+struct store_read {
+	const struct id_range *ranges;         /* sorted, disjoint; the caller's until done */
+	size_t n_ranges;
+	const struct selection_filter *filter; /* NULL: all */
+	const char *owner;                     /* only this owner's; NULL: anybody's */
+	bool desc;
+	int64_t cursor;                        /* the last id seen, 0 at first */
+	size_t max_rows;
+	size_t max_bytes;
+	unsigned fields;
+
+	int error;              /* answer: 0, or -1: the store could not read (reason) */
+	char reason[256];
+	struct store_row *rows; /* answer: with all they point to they live until store_read_done() */
+	size_t n_rows;
+	bool more;
+	int64_t next;
+	void (*done)(struct store_read *read, void *arg);
+	void *arg;
+	struct mail mail;  /* the store's */
+	void *arena;       /* the store's */
+	uint64_t after;    /* the store's */
+	struct store_read *link; /* the store's */
+};
+void store_read_done(struct store_read *read); /* frees the answer, not the read */
+
+/* The oldest pending job of each queue, for `queues`. */
+struct store_oldest {
+	const char *queue;        /* text lives until the callback */
+	int64_t submitted_ms;     /* answer; SPEC_NONE: no pending job */
+};
+struct store_survey {
+	struct store_oldest *queues;
+	size_t n_queues;
+	int64_t done_rows;        /* answer: ended jobs kept (an estimate is allowed) */
+	int64_t file_bytes;       /* answer: database and its log */
+	int error;
+	void (*done)(struct store_survey *survey, void *arg);
+	void *arg;
+	struct mail mail;
+	uint64_t after;
+	struct store_survey *link;
+};
+
+/* Ended jobs whose time is over at now_ms, oldest first, at most max of them; has_output says which may have files. */
+struct store_expired {
+	int64_t now_ms;
+	size_t max;
+	int64_t *ids;      /* answer: malloc'ed */
+	bool *has_output;
+	size_t n;
+	int64_t next_ms;   /* answer: when the next is over, SPEC_NONE if none */
+	int error;
+	void (*done)(struct store_expired *expired, void *arg);
+	void *arg;
+	struct mail mail;
+	uint64_t after;
+	struct store_expired *link;
+};
+
+/* ---- birth ----------------------------------------------------------------------------------------------------------------- */
+
+/* A line that has ready jobs, as recovery found it. */
+struct store_line {
+	uint8_t pool;
+	char *queue;
+	char *owner;
+	int64_t ready;
+};
+struct store_delayed_count {
+	char *queue;
+	char *owner;
+	int64_t delayed;
+};
+
+struct store_open_config {
+	const char *path;        /* the database file; its folder exists */
+	const char *synchronous; /* "full", "normal", "off" */
+	int64_t now_ms;
+	int64_t retention_ms;    /* for jobs that recovery ends and that gave no retain */
+	/* Error object of a job that is ended as Lost, and as Cancelled (cancel was requested); attempt is added by the store's caller: a format with one %d. */
+	const char *lost_error;
+	const char *cancelled_error; /* used where the row holds no cancel error of its own */
+	int64_t (*backoff_ms)(int64_t first_ms, int attempt); /* pause before the next attempt */
+};
+
+struct store_opened {
+	int64_t next_id;         /* behind all that were ever handed out */
+	uint64_t incarnation;    /* rising at each open: tokens begin with it */
+	int64_t next_due_ms;     /* of the delayed */
+	int64_t recovered_lost, recovered_again, recovered_cancelled;
+	struct store_line *lines;
+	size_t n_lines;
+	struct store_delayed_count *delayed;
+	size_t n_delayed;
+};
+void store_opened_done(struct store_opened *opened);
+
+enum store_open_result {
+	STORE_OPEN_OK = 0,
+	STORE_OPEN_CORRUPT = -1, /* corrupt, newer, or not ours: nothing was touched: exit 65 */
+	STORE_OPEN_FAILED = -2,  /* it could not be read or written: exit 74 */
+};
+
+struct store_ops {
+	/*
+	 * Opens or makes the store, takes care of what was running (recovery, committed), and starts its thread. Blocks; called before the loop runs,
+	 * with no listener open. On failure *ret_reason is malloc'ed.
+	 */
+	enum store_open_result (*open)(struct loop *loop, const struct store_open_config *config, struct store **ret_store,
+	    struct store_opened *ret_opened, char **ret_reason);
+	void (*commit)(struct store *store, struct store_batch *batch);
+	void (*read)(struct store *store, struct store_read *read);
+	void (*survey)(struct store *store, struct store_survey *survey);
+	void (*expired)(struct store *store, struct store_expired *expired);
+	/* Finishes what was begun (callbacks are not called any more), ends the thread, checkpoints, closes. */
+	void (*close)(struct store *store);
+};
+
+extern const struct store_ops store_sqlite;
+
+#endif
