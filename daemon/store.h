@@ -53,10 +53,14 @@ struct store_end {
 	bool output;            /* there may be output files */
 };
 
-/* running → done, if token is the running row's. */
+/*
+ * running → done, if token is the running row's. With from_ready: ready → done (STORE_FENCED when it is not in ready): a pure task may have
+ * been sent to a worker without its start having been written; its start and its end are one then.
+ */
 struct store_finish {
 	const struct spec *spec;
 	uint64_t token;
+	bool from_ready;
 	struct store_end end;
 	void *ctx;
 	enum store_answer answer;
