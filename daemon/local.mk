@@ -4,6 +4,11 @@
 noinst_LTLIBRARIES += libdaemon.la
 
 libdaemon_la_SOURCES = \
+	daemon/config.c \
+	daemon/config.h \
+	daemon/config_load.c \
+	daemon/config_value.c \
+	daemon/config_value.h \
 	daemon/frame.h \
 	daemon/log.c \
 	daemon/log.h \
