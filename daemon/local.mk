@@ -4,19 +4,35 @@
 noinst_LTLIBRARIES += libdaemon.la
 
 libdaemon_la_SOURCES = \
+	daemon/clock.h \
 	daemon/config.c \
 	daemon/config.h \
 	daemon/config_load.c \
 	daemon/config_value.c \
 	daemon/config_value.h \
+	daemon/fdpass.c \
+	daemon/fdpass.h \
+	daemon/frame.c \
 	daemon/frame.h \
+	daemon/leaders.c \
+	daemon/leaders.h \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/mem.c \
 	daemon/mem.h \
+	daemon/outcome.c \
 	daemon/outcome.h \
+	daemon/procfs.c \
+	daemon/procfs.h \
+	daemon/proctree.c \
+	daemon/proctree.h \
+	daemon/proctree_sweep.c \
+	daemon/slots.c \
 	daemon/slots.h \
-	daemon/task.h
+	daemon/task.c \
+	daemon/task.h \
+	daemon/text.c \
+	daemon/text.h
 
 libdaemon_la_LIBADD = \
 	libproto.la \

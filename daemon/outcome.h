@@ -1,8 +1,8 @@
 /*
  * outcome: how one attempt of a job came out: a result, or an error object, and what it cost.
  *
- * Made by tasks (in a worker or an I/O thread), by the supervisor for commands, and by the daemon for what it ends itself.
- * No threads of its own: an outcome has one owner at a time.
+ * Made by tasks (in a worker or an I/O thread), by the supervisor for commands, and by the daemon for what it ends
+ * itself. No threads of its own: an outcome has one owner at a time.
  */
 #ifndef DAEMON_OUTCOME_H
 #define DAEMON_OUTCOME_H
@@ -23,7 +23,7 @@ struct usage {
 
 struct outcome {
 	enum job_error error; /* JOB_ERROR_NONE: it succeeded */
-	char *json;           /* owned; the result, or the error object {"type":…,"message":…,…} */
+	char *json;	      /* owned; the result, or the error object {"type":…,"message":…,…} */
 	size_t len;
 	struct usage usage;
 };
@@ -39,9 +39,9 @@ void outcome_set_result(struct outcome *outcome, struct span json);
 void outcome_set_error(struct outcome *outcome, enum job_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Adds a member to the error object; json is raw JSON, text is quoted (made valid UTF-8 where it is not). */
+/* Adds a member to the error object; json is raw JSON, bytes are quoted (made valid UTF-8 where they are not). */
 void outcome_add_json(struct outcome *outcome, const char *name, struct span json);
 void outcome_add_integer(struct outcome *outcome, const char *name, int64_t value);
-void outcome_add_text(struct outcome *outcome, const char *name, const char *text, size_t len);
+void outcome_add_text(struct outcome *outcome, const char *name, const char *bytes, size_t len);
 
 #endif
