@@ -5,3 +5,19 @@ unit_ldadd = libdaemon.la $(CHECK_LIBS)
 check_PROGRAMS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_proctree
+tests_unit_test_proctree_SOURCES = tests/unit/test_proctree.c tests/unit/tree.h
+tests_unit_test_proctree_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_frame
+tests_unit_test_frame_SOURCES = tests/unit/test_frame.c
+tests_unit_test_frame_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_slots
+tests_unit_test_slots_SOURCES = tests/unit/test_slots.c
+tests_unit_test_slots_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_outcome
+tests_unit_test_outcome_SOURCES = tests/unit/test_outcome.c
+tests_unit_test_outcome_LDADD = $(unit_ldadd)
