@@ -23,7 +23,7 @@ enum rpc_error {
 	RPC_SHUTTING_DOWN = -32010,
 };
 
-/* The word in error.data.code ("not_found", "bad_params", ...); "internal" for a number that is not in the table. Static. */
+/* The word in error.data.code ("not_found", "bad_params", ...); "internal" for any other number. Static. */
 const char *rpc_error_word(int code);
 /* A sentence for users where the caller has none better. Static. */
 const char *rpc_error_message(int code);
