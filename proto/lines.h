@@ -1,7 +1,8 @@
 /*
  * lines: cuts a byte stream into lines that end in '\n', without ever scanning a byte twice.
  *
- * The caller keeps the bytes (an evbuffer, a ring, a plain array); a struct lines only remembers how far it has looked. Pure.
+ * The caller keeps the bytes (an evbuffer, a ring, a plain array); a struct lines only remembers how far it has looked.
+ * Pure.
  */
 #ifndef PROTO_LINES_H
 #define PROTO_LINES_H
@@ -22,8 +23,9 @@ enum lines_verdict {
 
 void lines_init(struct lines *lines, size_t max);
 /*
- * Looks at chunk, which continues exactly where the last call stopped (the caller skips lines->scanned bytes of the current
- * line). LINES_LINE: the line's whole length from its start is *ret_len and scanning starts anew behind its '\n'.
+ * Looks at chunk, which continues exactly where the last call stopped (the caller skips lines->scanned bytes of the
+ * current line). LINES_LINE: the line's whole length from its start is *ret_len and scanning starts anew behind its
+ * '\n'.
  */
 enum lines_verdict lines_scan(struct lines *lines, const char *chunk, size_t len, size_t *ret_len);
 
