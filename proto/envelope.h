@@ -18,12 +18,17 @@ struct envelope {
 
 /*
  * Reads one request object. 0, or an enum rpc_error (RPC_INVALID_REQUEST: no object, "jsonrpc" is not "2.0", no string
- * method, an id of another type, a member it does not know; RPC_BAD_PARAMS: params is an array or a scalar) with *ret_what a static phrase.
- * ret_envelope->id is set whenever a usable id was found, also on failure; else it is SPAN_LIT("null").
+ * method, an id of another type, a member it does not know; RPC_BAD_PARAMS: params is an array or a scalar) with
+ * *ret_what a static phrase. *ret_envelope is filled also on failure, so that the refusal can be answered: its id is
+ * the one that was found; without one it is SPAN_LIT("null") after RPC_INVALID_REQUEST, and SPAN_NONE after
+ * RPC_BAD_PARAMS, which was a notification and gets no answer.
  */
 int envelope_read(struct span value, struct envelope *ret_envelope, const char **ret_what);
 
-/* How many JSON values stand in a request (or batch) without what is inside params.args and params.items. */
+/*
+ * How many JSON values stand in a request (or batch) without what is inside params.args and params.items. As little as
+ * jsonspan_count need it be asked of short lines.
+ */
 size_t envelope_count_values(struct span value);
 
 #endif
