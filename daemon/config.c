@@ -93,7 +93,8 @@ static const struct config_row config_rows[] = {
 #define CONFIG_ROWS (sizeof(config_rows) / sizeof(config_rows[0]))
 _Static_assert(CONFIG_ROWS <= CONFIG_KEYS_MAX, "struct config has a flag for each row");
 
-int config_fail(struct config *config, const char *format, ...)
+int
+config_fail(struct config *config, const char *format, ...)
 {
 	va_list args;
 
@@ -106,7 +107,8 @@ int config_fail(struct config *config, const char *format, ...)
 }
 
 /* The folder that variable names, else below the home folder; NULL when neither is known. */
-static char *config_xdg(const char *variable, const char *below_home)
+static char *
+config_xdg(const char *variable, const char *below_home)
 {
 	const char *value = getenv(variable);
 	const char *home = getenv("HOME");
@@ -118,7 +120,8 @@ static char *config_xdg(const char *variable, const char *below_home)
 	return NULL;
 }
 
-static char *config_below(char *folder, const char *name)
+static char *
+config_below(char *folder, const char *name)
 {
 	char *path = folder != NULL ? mem_format("%s/%s", folder, name) : NULL;
 
@@ -126,7 +129,8 @@ static char *config_below(char *folder, const char *name)
 	return path;
 }
 
-static int64_t config_count_cores(void)
+static int64_t
+config_count_cores(void)
 {
 	cpu_set_t set;
 
@@ -135,7 +139,8 @@ static int64_t config_count_cores(void)
 	return CPU_COUNT(&set);
 }
 
-void config_init(struct config *config)
+void
+config_init(struct config *config)
 {
 	bool root = geteuid() == 0;
 
@@ -169,7 +174,8 @@ void config_init(struct config *config)
 	}
 }
 
-static void config_free_names(struct config *config)
+static void
+config_free_names(struct config *config)
 {
 	for (size_t i = 0; i < config->n_user_tasks; i++)
 		free(config->user_tasks[i]);
@@ -178,7 +184,8 @@ static void config_free_names(struct config *config)
 	config->n_user_tasks = 0;
 }
 
-void config_done(struct config *config)
+void
+config_done(struct config *config)
 {
 	config_free_names(config);
 	free(config->state_dir);
@@ -189,7 +196,8 @@ void config_done(struct config *config)
 }
 
 /* The kinds that are one number: 0 and *ret, or -1. */
-static int row_read_number(enum row_kind kind, const char *value, int64_t *ret)
+static int
+row_read_number(enum row_kind kind, const char *value, int64_t *ret)
 {
 	static const char *const synchronous[] = {"full", "normal", "off"};
 	enum log_level level;
@@ -222,7 +230,8 @@ static int row_read_number(enum row_kind kind, const char *value, int64_t *ret)
 }
 
 /* Says why value does not fit the row. Returns -1. */
-static int row_fail(struct config *config, const struct config_row *row, const char *value, const char *where)
+static int
+row_fail(struct config *config, const struct config_row *row, const char *value, const char *where)
 {
 	const char *kind = row_kinds[row->kind];
 	char range[80] = "";
@@ -234,8 +243,8 @@ static int row_fail(struct config *config, const struct config_row *row, const c
 	return config_fail(config, "%s[%s] %s: \"%s\" is not %s%s", where, row->section, row->key, value, kind, range);
 }
 
-static int row_set_tcp(struct config *config, const struct config_row *row, const char *value, const char *where,
-		       bool keep)
+static int
+row_set_tcp(struct config *config, const struct config_row *row, const char *value, const char *where, bool keep)
 {
 	char *host = NULL;
 	int64_t port = 0;
@@ -244,8 +253,7 @@ static int row_set_tcp(struct config *config, const struct config_row *row, cons
 		return row_fail(config, row, value, where);
 	if (host != NULL && !config_value_is_loopback(host)) {
 		free(host);
-		return config_fail(
-		    config,
+		return config_fail(config,
 		    "%s[listen] tcp: %s is not a loopback address: that needs TLS, which is not in this version", where,
 		    value);
 	}
@@ -260,7 +268,8 @@ static int row_set_tcp(struct config *config, const struct config_row *row, cons
 }
 
 /* Reads value into its place; keep is false when an option has been there first, then the value is only looked at. */
-static int row_set(struct config *config, const struct config_row *row, const char *value, const char *where, bool keep)
+static int
+row_set(struct config *config, const struct config_row *row, const char *value, const char *where, bool keep)
 {
 	char *field = (char *)config + row->offset;
 	int64_t number;
@@ -299,7 +308,8 @@ static int row_set(struct config *config, const struct config_row *row, const ch
 	return 0;
 }
 
-static const struct config_row *row_find(const char *section, const char *key, bool *ret_section_known)
+static const struct config_row *
+row_find(const char *section, const char *key, bool *ret_section_known)
 {
 	*ret_section_known = false;
 	for (size_t i = 0; i < CONFIG_ROWS; i++) {
@@ -312,8 +322,9 @@ static const struct config_row *row_find(const char *section, const char *key, b
 	return NULL;
 }
 
-static int config_set_row(struct config *config, const char *section, const char *key, const char *value,
-			  const char *where, bool fix)
+static int
+config_set_row(
+    struct config *config, const char *section, const char *key, const char *value, const char *where, bool fix)
 {
 	bool section_known;
 	const struct config_row *row = row_find(section, key, &section_known);
@@ -333,34 +344,38 @@ static int config_set_row(struct config *config, const char *section, const char
 	return config_fail(config, "%sno section is called [%s]", where, section);
 }
 
-int config_set(struct config *config, const char *section, const char *key, const char *value, const char *where)
+int
+config_set(struct config *config, const char *section, const char *key, const char *value, const char *where)
 {
 	return config_set_row(config, section, key, value, where, false);
 }
 
-int config_override(struct config *config, const char *section, const char *key, const char *value, const char *where)
+int
+config_override(struct config *config, const char *section, const char *key, const char *value, const char *where)
 {
 	return config_set_row(config, section, key, value, where, true);
 }
 
-int config_check(struct config *config)
+int
+config_check(struct config *config)
 {
 	struct sockaddr_un address;
 
 	if (config->state_dir == NULL)
-		return config_fail(config,
-				   "neither HOME nor XDG_STATE_HOME says where the state is to be: use --state-dir");
+		return config_fail(
+		    config, "neither HOME nor XDG_STATE_HOME says where the state is to be: use --state-dir");
 	if (config->unix_path == NULL)
 		config->unix_path = mem_format("%s/futured.sock", config->state_dir);
 	if (strlen(config->unix_path) >= sizeof(address.sun_path))
 		return config_fail(config, "the path of a socket ends at %zu bytes: %s", sizeof(address.sun_path) - 1,
-				   config->unix_path);
+		    config->unix_path);
 	if (config->limit_pending_per_owner == 0)
 		config->limit_pending_per_owner = config->limit_pending;
 	return 0;
 }
 
-bool config_user_task(const struct config *config, const char *task)
+bool
+config_user_task(const struct config *config, const char *task)
 {
 	for (size_t i = 0; i < config->n_user_tasks; i++) {
 		if (strcmp(config->user_tasks[i], task) == 0)

@@ -33,7 +33,7 @@ struct config {
 	int64_t synchronous; /* [store], enum config_synchronous */
 	int64_t window;
 
-	int64_t cpu_workers;	      /* [cpu] */
+	int64_t cpu_workers;          /* [cpu] */
 	int64_t max_tasks_per_worker; /* 0: as many as come */
 
 	int64_t io_threads; /* [io] */
@@ -60,7 +60,7 @@ struct config {
 
 	int64_t log_level; /* [log] level, enum log_level */
 
-	char *file;	 /* --config, or the default place that config_load_file() found; NULL: none was read */
+	char *file;      /* --config, or the default place that config_load_file() found; NULL: none was read */
 	char error[512]; /* after a failure */
 	bool fixed[CONFIG_KEYS_MAX]; /* by row of config.c's table: an option said it, the file does not change it */
 };

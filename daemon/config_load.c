@@ -44,7 +44,8 @@ struct config_reader {
 
 /* inih's reader: as fgets, and counts lines. A line that does not fit ends the file, as inih would take its rest for
  * another. */
-static char *config_read_line(char *line, int size, void *arg)
+static char *
+config_read_line(char *line, int size, void *arg)
 {
 	struct config_reader *reader = arg;
 	size_t len;
@@ -62,7 +63,8 @@ static char *config_read_line(char *line, int size, void *arg)
 }
 
 /* inih's handler: 1, or 0 for an error. */
-static int config_take_key(void *arg, const char *section, const char *key, const char *value)
+static int
+config_take_key(void *arg, const char *section, const char *key, const char *value)
 {
 	struct config_reader *reader = arg;
 	char *where = mem_format("%s:%u: ", reader->config->file, reader->line);
@@ -83,7 +85,8 @@ static int config_take_key(void *arg, const char *section, const char *key, cons
 	return r == 0;
 }
 
-static char *config_default_file(void)
+static char *
+config_default_file(void)
 {
 	const char *xdg = getenv("XDG_CONFIG_HOME");
 	const char *home = getenv("HOME");
@@ -97,7 +100,8 @@ static char *config_default_file(void)
 	return NULL;
 }
 
-int config_load_file(struct config *config)
+int
+config_load_file(struct config *config)
 {
 	struct config_reader reader = {.config = config};
 	bool named = config->file != NULL;
@@ -127,7 +131,8 @@ int config_load_file(struct config *config)
 }
 
 /* A path on the command line counts from the working directory, also after the daemon has left it. */
-static char *config_absolute(const char *path)
+static char *
+config_absolute(const char *path)
 {
 	char *here, *absolute;
 
@@ -139,7 +144,8 @@ static char *config_absolute(const char *path)
 	return absolute;
 }
 
-static int config_take_socket(struct config *config, const char *path)
+static int
+config_take_socket(struct config *config, const char *path)
 {
 	char *absolute = config_absolute(path);
 	int r = config_override(config, "listen", "unix", absolute, "--socket: ");
@@ -148,7 +154,8 @@ static int config_take_socket(struct config *config, const char *path)
 	return r;
 }
 
-static void config_take_path(char **place, const char *path)
+static void
+config_take_path(char **place, const char *path)
 {
 	free(*place);
 	*place = config_absolute(path);
@@ -166,7 +173,8 @@ enum {
 	OPTION_HELP
 };
 
-static int config_take_option(struct config *config, int option, const char *value, enum config_action *action)
+static int
+config_take_option(struct config *config, int option, const char *value, enum config_action *action)
 {
 	switch (option) {
 	case OPTION_CONFIG: config_take_path(&config->file, value); return 0;
@@ -182,7 +190,8 @@ static int config_take_option(struct config *config, int option, const char *val
 	return -1;
 }
 
-int config_options(struct config *config, int argc, char **argv, enum config_action *ret_action)
+int
+config_options(struct config *config, int argc, char **argv, enum config_action *ret_action)
 {
 	static const struct option options[] = {
 	    {"config", required_argument, NULL, OPTION_CONFIG},

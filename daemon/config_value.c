@@ -17,7 +17,8 @@ struct unit {
 };
 
 /* Whole digits at *text, moved behind them. -1 when there are none or they do not fit. */
-static int digits_read(const char **text, int64_t *ret)
+static int
+digits_read(const char **text, int64_t *ret)
 {
 	const char *at = *text;
 	int64_t value = 0;
@@ -34,7 +35,8 @@ static int digits_read(const char **text, int64_t *ret)
 	return 0;
 }
 
-static int unit_find(const struct unit *units, const char *suffix, int64_t *ret_factor)
+static int
+unit_find(const struct unit *units, const char *suffix, int64_t *ret_factor)
 {
 	for (; units->suffix != NULL; units++) {
 		if (strcmp(units->suffix, suffix) == 0) {
@@ -45,7 +47,8 @@ static int unit_find(const struct unit *units, const char *suffix, int64_t *ret_
 	return -1;
 }
 
-int config_value_integer(const char *text, int64_t *ret)
+int
+config_value_integer(const char *text, int64_t *ret)
 {
 	int64_t value;
 
@@ -55,7 +58,8 @@ int config_value_integer(const char *text, int64_t *ret)
 	return 0;
 }
 
-int config_value_size(const char *text, int64_t *ret)
+int
+config_value_size(const char *text, int64_t *ret)
 {
 	static const struct unit units[] = {{"", 1}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
 	int64_t value, factor;
@@ -66,10 +70,11 @@ int config_value_size(const char *text, int64_t *ret)
 	return 0;
 }
 
-int config_value_duration(const char *text, int64_t *ret_ms)
+int
+config_value_duration(const char *text, int64_t *ret_ms)
 {
-	static const struct unit units[] = {{"", 1000},	    {"s", 1000},     {"m", 60000},
-					    {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+	static const struct unit units[] = {
+	    {"", 1000}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 	int64_t whole, thousandths = 0, scale = 100, factor;
 
 	if (digits_read(&text, &whole) < 0)
@@ -87,15 +92,17 @@ int config_value_duration(const char *text, int64_t *ret_ms)
 	return 0;
 }
 
-int config_value_boolean(const char *text, int64_t *ret)
+int
+config_value_boolean(const char *text, int64_t *ret)
 {
-	static const struct unit words[] = {{"yes", 1},	  {"true", 1}, {"on", 1}, {"1", 1}, {"no", 0},
-					    {"false", 0}, {"off", 0},  {"0", 0},  {NULL, 0}};
+	static const struct unit words[] = {
+	    {"yes", 1}, {"true", 1}, {"on", 1}, {"1", 1}, {"no", 0}, {"false", 0}, {"off", 0}, {"0", 0}, {NULL, 0}};
 
 	return unit_find(words, text, ret);
 }
 
-int config_value_mode(const char *text, int64_t *ret)
+int
+config_value_mode(const char *text, int64_t *ret)
 {
 	int64_t mode = 0;
 	size_t len = strlen(text);
@@ -113,7 +120,8 @@ int config_value_mode(const char *text, int64_t *ret)
 	return 0;
 }
 
-int config_value_address(const char *text, char **ret_host, int64_t *ret_port)
+int
+config_value_address(const char *text, char **ret_host, int64_t *ret_port)
 {
 	const char *colon = strrchr(text, ':');
 	const char *host = text;
@@ -136,7 +144,8 @@ int config_value_address(const char *text, char **ret_host, int64_t *ret_port)
 	return 0;
 }
 
-int config_value_is_loopback(const char *host)
+int
+config_value_is_loopback(const char *host)
 {
 	struct in_addr v4;
 	struct in6_addr v6;
@@ -148,7 +157,8 @@ int config_value_is_loopback(const char *host)
 	return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-size_t config_value_names(const char *text, char ***ret_names)
+size_t
+config_value_names(const char *text, char ***ret_names)
 {
 	static const char blanks[] = " \t,";
 	char **names = NULL;

@@ -16,7 +16,8 @@ static struct config config;
 static char folder[] = "/tmp/test_config.XXXXXX";
 static char file[64];
 
-static void setup(void)
+static void
+setup(void)
 {
 	strcpy(folder, "/tmp/test_config.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
@@ -28,14 +29,16 @@ static void setup(void)
 	config_init(&config);
 }
 
-static void teardown(void)
+static void
+teardown(void)
 {
 	config_done(&config);
 	unlink(file);
 	rmdir(folder);
 }
 
-static int options(char *first, ...)
+static int
+options(char *first, ...)
 {
 	enum config_action action;
 	char *argv[16] = {"futured"};
@@ -50,7 +53,8 @@ static int options(char *first, ...)
 }
 
 /* Writes text as the file and loads it. */
-static int load(const char *text)
+static int
+load(const char *text)
 {
 	FILE *out = fopen(file, "w");
 
@@ -63,7 +67,8 @@ static int load(const char *text)
 }
 
 /* The file is refused with this sentence behind its name. */
-static void refused(const char *text, const char *sentence)
+static void
+refused(const char *text, const char *sentence)
 {
 	config_done(&config);
 	config_init(&config);
@@ -184,18 +189,18 @@ START_TEST(mistakes_are_told_with_their_line)
 	refused("\n[deamon]\ndrain = 5\n", ":3: no section is called [deamon]");
 	refused("drain = 5\n", ":1: \"drain\" stands before the first section");
 	refused("[daemon]\ndrain = 5x\n",
-		":2: [daemon] drain: \"5x\" is not a duration such as 30, 0.5, 30s, 5m, 2h or 7d, "
-		"at most 2592000 s");
+	    ":2: [daemon] drain: \"5x\" is not a duration such as 30, 0.5, 30s, 5m, 2h or 7d, "
+	    "at most 2592000 s");
 	refused("[cpu]\nworkers = 0\n", ":2: [cpu] workers: \"0\" is not a whole number from 1 to 1024");
 	refused("[cpu]\nworkers = -1\n", ":2: [cpu] workers: \"-1\" is not a whole number from 1 to 1024");
 	refused("[limits]\nmessage = 1T\n",
-		":2: [limits] message: \"1T\" is not a size such as 65536, 64K or 16M from 4096 to 33554432");
+	    ":2: [limits] message: \"1T\" is not a size such as 65536, 64K or 16M from 4096 to 33554432");
 	refused("[http]\nlocal = maybe\n", ":2: [http] local: \"maybe\" is not yes or no");
 	refused("[log]\nlevel = loud\n", ":2: [log] level: \"loud\" is not error, warning, notice, info or debug");
 	refused("[store]\nsynchronous = yes\n", ":2: [store] synchronous: \"yes\" is not full, normal or off");
 	refused("[listen]\nunix_mode = 0888\n", ":2: [listen] unix_mode: \"0888\" is not an octal mode such as 0660");
-	refused("[listen]\nunix = futured.sock\n",
-		":2: [listen] unix: \"futured.sock\" is not a path that begins with /");
+	refused(
+	    "[listen]\nunix = futured.sock\n", ":2: [listen] unix: \"futured.sock\" is not a path that begins with /");
 	refused("[listen]\ntcp = 7433\n", ":2: [listen] tcp: \"7433\" is not HOST:PORT or [HOST]:PORT");
 	refused("[cpu]\nworkers = 1\nworkers = 2\n", ":3: [cpu] workers is set twice");
 	refused("[cpu]\nworkers\n", ":2: this is no section, key or comment");
@@ -210,11 +215,10 @@ START_TEST(what_is_not_built_is_refused_by_name)
 	refused("[tls]\ncertificate = /c\n", ":2: [tls] certificate is not in this version");
 	refused("[tls]\nkey = /k\n", ":2: [tls] key is not in this version");
 	refused("[tls]\nclient_ca = /a\n", ":2: [tls] client_ca is not in this version");
-	refused(
-	    "[listen]\ntcp = 0.0.0.0:7433\n",
+	refused("[listen]\ntcp = 0.0.0.0:7433\n",
 	    ":2: [listen] tcp: 0.0.0.0:7433 is not a loopback address: that needs TLS, which is not in this version");
 	refused("[listen]\ntcp = [::]:7433\n",
-		":2: [listen] tcp: [::]:7433 is not a loopback address: that needs TLS, which is not in this version");
+	    ":2: [listen] tcp: [::]:7433 is not a loopback address: that needs TLS, which is not in this version");
 }
 END_TEST
 
@@ -242,8 +246,8 @@ START_TEST(an_option_wins_over_the_file)
 
 	snprintf(state, sizeof(state), "%s/state", folder);
 	ck_assert_int_eq(options("--cpu-workers=2", "--listen", "127.0.0.1:0", "--state-dir", state, "--socket",
-				 "/tmp/option.sock", "--io-threads", "4", NULL),
-			 0);
+			     "/tmp/option.sock", "--io-threads", "4", NULL),
+	    0);
 	ck_assert_int_eq(
 	    load("[cpu]\nworkers = 9\n[listen]\nunix = /tmp/file.sock\ntcp = 127.0.0.1:9\n[io]\nthreads = 9\n"
 		 "waits = 8\n"),
@@ -346,7 +350,8 @@ START_TEST(values)
 }
 END_TEST
 
-int main(void)
+int
+main(void)
 {
 	Suite *suite = suite_create("config");
 	TCase *tcase = tcase_create("config");
