@@ -14,10 +14,14 @@ libdaemon_la_SOURCES = \
 	daemon/fdpass.h \
 	daemon/frame.c \
 	daemon/frame.h \
+	daemon/iopool.c \
+	daemon/iopool.h \
 	daemon/leaders.c \
 	daemon/leaders.h \
 	daemon/log.c \
 	daemon/log.h \
+	daemon/loop.c \
+	daemon/loop.h \
 	daemon/mem.c \
 	daemon/mem.h \
 	daemon/outcome.c \

@@ -21,3 +21,7 @@ tests_unit_test_slots_LDADD = $(unit_ldadd)
 check_PROGRAMS += tests/unit/test_outcome
 tests_unit_test_outcome_SOURCES = tests/unit/test_outcome.c
 tests_unit_test_outcome_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_iopool
+tests_unit_test_iopool_SOURCES = tests/unit/test_iopool.c tests/unit/pump.h
+tests_unit_test_iopool_LDADD = $(unit_ldadd)
