@@ -1,3 +1,63 @@
 # To add a file: put its name in the list of the library (libclient_la_SOURCES) or of the command line (futurectl_SOURCES).
 # libclient.la holds the library's objects once: the shared libfutured exports of them what begins with fut_, and
 # futurectl takes them in whole, so that it runs without an installed library.
+
+noinst_LTLIBRARIES += libclient.la
+lib_LTLIBRARIES += libfutured.la
+EXTRA_PROGRAMS += futurectl
+
+include_HEADERS += client/futured.h
+
+libclient_la_SOURCES = \
+	client/calls.c \
+	client/connect.c \
+	client/failure.c \
+	client/futured.h \
+	client/internal.h \
+	client/job.c \
+	client/params.c \
+	client/requests.c \
+	client/text.c \
+	client/text.h \
+	client/wire.c
+
+libclient_la_LIBADD = libproto.la
+
+libfutured_la_SOURCES =
+libfutured_la_LIBADD = libclient.la
+libfutured_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 -export-symbols-regex '^fut_'
+
+futurectl_SOURCES = \
+	client/args.c \
+	client/args.h \
+	client/ctl.c \
+	client/ctl.h \
+	client/items.c \
+	client/items.h \
+	client/job_options.c \
+	client/job_options.h \
+	client/map.c \
+	client/map.h \
+	client/options.c \
+	client/options.h \
+	client/pages.c \
+	client/pages.h \
+	client/progress.c \
+	client/progress.h \
+	client/select.c \
+	client/select.h \
+	client/show.c \
+	client/show.h \
+	client/stream.c \
+	client/stream.h \
+	client/submit.c \
+	client/submit.h \
+	client/table.c \
+	client/table.h \
+	client/value.c \
+	client/value.h \
+	client/wait.c \
+	client/wait.h
+
+futurectl_LDADD = libclient.la $(JANSSON_LIBS)
+futurectl_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
