@@ -25,3 +25,30 @@ tests_unit_test_outcome_LDADD = $(unit_ldadd)
 check_PROGRAMS += tests/unit/test_iopool
 tests_unit_test_iopool_SOURCES = tests/unit/test_iopool.c tests/unit/pump.h
 tests_unit_test_iopool_LDADD = $(unit_ldadd)
+
+# proto/ alone, so that it stays free of what the daemon needs.
+proto_ldadd = libproto.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_jsonscan
+tests_unit_test_jsonscan_SOURCES = tests/unit/test_jsonscan.c
+tests_unit_test_jsonscan_LDADD = $(proto_ldadd)
+
+check_PROGRAMS += tests/unit/test_jsonspan
+tests_unit_test_jsonspan_SOURCES = tests/unit/test_jsonspan.c
+tests_unit_test_jsonspan_LDADD = $(proto_ldadd)
+
+check_PROGRAMS += tests/unit/test_lines
+tests_unit_test_lines_SOURCES = tests/unit/test_lines.c
+tests_unit_test_lines_LDADD = $(proto_ldadd)
+
+check_PROGRAMS += tests/unit/test_envelope
+tests_unit_test_envelope_SOURCES = tests/unit/test_envelope.c
+tests_unit_test_envelope_LDADD = $(proto_ldadd)
+
+check_PROGRAMS += tests/unit/test_selection
+tests_unit_test_selection_SOURCES = tests/unit/test_selection.c
+tests_unit_test_selection_LDADD = $(proto_ldadd)
+
+check_PROGRAMS += tests/unit/test_proto_words
+tests_unit_test_proto_words_SOURCES = tests/unit/test_proto_words.c
+tests_unit_test_proto_words_LDADD = $(proto_ldadd)
