@@ -1,0 +1,278 @@
+/*
+ * Saying things, ending, connecting: what every command of futurectl needs.
+ *
+ * Whatever goes wrong is said once, on standard error, with what was wrong, where, and what to do; the exit status is the
+ * protocol's.
+ */
+#include "ctl.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "progress.h"
+
+#define CTL_TOKEN_MAX 4096
+
+struct ctl ctl;
+
+static void ctl_say_args(const char *format, va_list args)
+{
+	progress_clear();
+	fflush(stdout);
+	fputs("futurectl: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+}
+
+void ctl_say(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	ctl_say_args(format, args);
+	va_end(args);
+}
+
+/* At once: what is still held goes with the process, and no handler needs to see it. */
+static _Noreturn void ctl_exit(int status)
+{
+	fflush(stdout);
+	_exit(status);
+}
+
+/* What the command line's own trouble ends with: run -- COMMAND has a status for it that its command hardly has. */
+static int ctl_status(int status)
+{
+	return ctl.runs_command && status == CTL_REFUSED ? CTL_OWN_FAULT : status;
+}
+
+void ctl_die(int status, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	ctl_say_args(format, args);
+	va_end(args);
+	ctl_exit(ctl_status(status));
+}
+
+void ctl_die_usage(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	ctl_say_args(format, args);
+	va_end(args);
+	fprintf(stderr, "Try 'futurectl %s%s--help'.\n", ctl.command != NULL ? ctl.command : "", ctl.command != NULL ? " " : "");
+	ctl_exit(ctl_status(CTL_REFUSED));
+}
+
+void ctl_die_memory(void)
+{
+	ctl_die(CTL_REFUSED, "out of memory");
+}
+
+static void ctl_say_unreachable(void)
+{
+	if (fut_is_local(ctl.client))
+		fputs("  Start one with 'futured', or the service with 'systemctl start futured'; another socket is named with\n"
+		      "  --socket PATH or $FUTURED_SOCKET.\n", stderr);
+	else
+		fputs("  The daemon listens there only with --listen HOST:PORT or [listen] tcp in its configuration.\n", stderr);
+}
+
+static void ctl_say_busy(void)
+{
+	struct span retry_after;
+	double seconds;
+
+	if (fut_error_data(ctl.client) != NULL && ctl_member(ctl_span(fut_error_data(ctl.client)), "retry_after", &retry_after) &&
+	    jsonspan_number(retry_after, &seconds) == 0)
+		fprintf(stderr, "  Try again in %g s.\n", seconds);
+	else
+		fputs("  Try again later.\n", stderr);
+}
+
+int ctl_say_failure(void)
+{
+	int code = fut_error_code(ctl.client);
+
+	ctl_say("%s", fut_error_message(ctl.client));
+	switch (code) {
+	case FUT_E_UNREACHABLE:
+		ctl_say_unreachable();
+		return CTL_NO_DAEMON;
+	case FUT_E_DISCONNECTED:
+		fputs("  What was asked last may have had its effect; 'futurectl list' tells, once a daemon runs.\n", stderr);
+		return CTL_NO_DAEMON;
+	case FUT_E_BUSY:
+		ctl_say_busy();
+		return CTL_BUSY;
+	case FUT_E_UNAUTHENTICATED:
+		fputs("  Give the token with --token-file FILE or $FUTURED_TOKEN; the daemon's own is 'token' in its state folder.\n",
+		    stderr);
+		return CTL_DENIED;
+	case FUT_E_FORBIDDEN:
+		return CTL_DENIED;
+	case FUT_E_NO_SUCH_TASK:
+		fputs("  'futurectl tasks' lists what there is; a command is given behind '--': futurectl run -- COMMAND.\n", stderr);
+		break;
+	case FUT_E_OUTCOME_UNKNOWN:
+		fputs("  It may have been accepted: ask again with the same --key and it will not be done twice.\n", stderr);
+		break;
+	}
+	return ctl_status(CTL_REFUSED);
+}
+
+void ctl_die_failure(void)
+{
+	ctl_exit(ctl_say_failure());
+}
+
+static char *ctl_read_token(const char *path)
+{
+	static char token[CTL_TOKEN_MAX];
+	FILE *file = fopen(path, "re");
+
+	if (file == NULL || fgets(token, sizeof(token), file) == NULL)
+		ctl_die(CTL_DENIED, "cannot read a token from %s: %s", path, file == NULL ? strerror(errno) : "it is empty");
+	fclose(file);
+	token[strcspn(token, "\r\n")] = '\0';
+	return token;
+}
+
+void ctl_connect(void)
+{
+	int r;
+
+	if (ctl.socket != NULL && ctl.connect != NULL)
+		ctl_die_usage("--socket and --connect are two places; give one");
+	if (ctl.token_file != NULL && ctl.connect == NULL)
+		ctl_die_usage("--token-file goes with --connect; a Unix socket knows who connects");
+	ctl.client = fut_new("futurectl");
+	if (ctl.client == NULL)
+		ctl_die_memory();
+	if (ctl.connect != NULL)
+		r = fut_connect_tcp(ctl.client, ctl.connect, ctl.token_file != NULL ? ctl_read_token(ctl.token_file) : NULL);
+	else if (ctl.socket != NULL)
+		r = fut_connect_unix(ctl.client, ctl.socket);
+	else
+		r = fut_connect(ctl.client);
+	if (r < 0)
+		ctl_die_failure();
+}
+
+struct fut_params *ctl_params(void)
+{
+	struct fut_params *params = fut_params_new();
+
+	if (params == NULL)
+		ctl_die_memory();
+	return params;
+}
+
+char *ctl_call(const char *method, struct fut_params *params)
+{
+	char *result;
+
+	if (fut_call(ctl.client, method, params, &result) < 0)
+		ctl_die_failure();
+	fut_params_free(params);
+	return result;
+}
+
+int64_t ctl_send(const char *method, struct fut_params *params)
+{
+	int64_t request;
+
+	if (fut_send(ctl.client, method, params, &request) < 0)
+		ctl_die_failure();
+	fut_params_free(params);
+	return request;
+}
+
+const char *ctl_text(const struct text *text)
+{
+	if (text->failed)
+		ctl_die_memory();
+	return text_string(text);
+}
+
+int ctl_write(int fd, const char *bytes, size_t len)
+{
+	struct pollfd pollfd = {.fd = fd, .events = POLLOUT};
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, bytes, len);
+		if (n < 0 && errno == EAGAIN)
+			poll(&pollfd, 1, -1);
+		else if (n < 0 && errno != EINTR)
+			return -1;
+		if (n > 0) {
+			bytes += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+void ctl_print_line(struct span value)
+{
+	fwrite(value.at, 1, value.len, stdout);
+	putchar('\n');
+}
+
+int ctl_finish_output(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	ctl_say("cannot write to standard output: %s", strerror(errno));
+	return ctl_status(CTL_REFUSED);
+}
+
+struct span ctl_span(const char *json)
+{
+	return (struct span){json, strlen(json)};
+}
+
+bool ctl_member(struct span object, const char *name, struct span *ret_value)
+{
+	return jsonspan_type(object) == JSONSPAN_OBJECT && jsonspan_get(object, name, ret_value);
+}
+
+char *ctl_member_string(struct span object, const char *name)
+{
+	struct span value;
+	char *text;
+	int r;
+
+	if (!ctl_member(object, name, &value))
+		return NULL;
+	r = jsonspan_string(value, &text, NULL);
+	if (r == -2)
+		ctl_die_memory();
+	return r == 0 ? text : NULL;
+}
+
+bool ctl_member_is(struct span object, const char *name, const char *text)
+{
+	struct span value;
+
+	return ctl_member(object, name, &value) && jsonspan_type(value) == JSONSPAN_STRING && jsonspan_is(value, text);
+}
+
+int64_t ctl_member_integer(struct span object, const char *name, int64_t otherwise)
+{
+	struct span value;
+	int64_t integer;
+
+	if (!ctl_member(object, name, &value) || jsonspan_integer(value, &integer) < 0)
+		return otherwise;
+	return integer;
+}
