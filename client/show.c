@@ -1,0 +1,239 @@
+/*
+ * A job as people see it. On a pipe the cells are exact (times in full, durations in seconds), on a terminal they are short.
+ */
+#include "show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl.h"
+#include "value.h"
+
+static const char *const show_heads[] = {">ID", "STATE", "TASK", "QUEUE", "LABEL", ">AGE", ">TIME", "NOTE"};
+
+static bool show_get(struct span object, const char *name, struct span *ret_value)
+{
+	return ctl_member(object, name, ret_value) && jsonspan_type(*ret_value) != JSONSPAN_NULL;
+}
+
+/* The last line of a text that is not blank; it lives as long as text. */
+static char *show_last_line(char *text)
+{
+	char *line;
+
+	for (;;) {
+		line = strrchr(text, '\n');
+		if (line == NULL)
+			return text;
+		if (line[1 + strspn(line + 1, " \t\r")] != '\0')
+			return line + 1;
+		*line = '\0';
+	}
+}
+
+void show_write_cause(struct span job, struct text *out)
+{
+	struct span error;
+	char *type, *message, *tail, *line;
+
+	if (!show_get(job, "error", &error))
+		return;
+	type = ctl_member_string(error, "type");
+	message = ctl_member_string(error, "message");
+	tail = ctl_member_string(error, "stderr_tail");
+	text_add_format(out, "%s%s%s", type != NULL ? type : "", type != NULL && message != NULL ? ": " : "",
+	    message != NULL ? message : "");
+	line = tail != NULL ? show_last_line(tail) : NULL;
+	if (line != NULL && line[0] != '\0')
+		text_add_format(out, " (%s)", line);
+	free(type);
+	free(message);
+	free(tail);
+}
+
+static enum table_colour show_colour(const char *state)
+{
+	if (strcmp(state, "succeeded") == 0)
+		return TABLE_GREEN;
+	if (strcmp(state, "failed") == 0)
+		return TABLE_RED;
+	if (strcmp(state, "cancelled") == 0)
+		return TABLE_YELLOW;
+	return strcmp(state, "running") == 0 ? TABLE_CYAN : TABLE_DIM;
+}
+
+/* A time member in seconds, or -1. */
+static double show_time(struct span job, const char *name)
+{
+	char *text = ctl_member_string(job, name);
+	double seconds = -1;
+
+	if (text != NULL && value_read_time(text, &seconds) < 0)
+		seconds = -1;
+	free(text);
+	return seconds;
+}
+
+static double show_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void show_write_progress(struct span job, struct text *out)
+{
+	struct span progress, fraction;
+	char *text;
+	double done;
+
+	if (!show_get(job, "progress", &progress))
+		return;
+	if (show_get(progress, "fraction", &fraction) && jsonspan_number(fraction, &done) == 0)
+		text_add_format(out, "%.0f%% ", done * 100);
+	text = ctl_member_string(progress, "text");
+	if (text != NULL)
+		text_add_string(out, text);
+	free(text);
+}
+
+static void show_write_note(struct span job, const char *state, struct text *out)
+{
+	char *reason;
+
+	if (strcmp(state, "pending") == 0) {
+		reason = ctl_member_string(job, "reason");
+		text_add_string(out, reason != NULL ? reason : "");
+		free(reason);
+	} else if (strcmp(state, "running") == 0) {
+		show_write_progress(job, out);
+	} else {
+		show_write_cause(job, out);
+	}
+}
+
+/* How long it ran, or has been running. */
+static void show_write_time(struct span job, const char *state, bool terminal, struct text *out)
+{
+	double started = show_time(job, "started"), finished = show_time(job, "finished");
+
+	if (started >= 0 && finished < 0 && strcmp(state, "running") == 0)
+		finished = show_now();
+	if (started < 0 || finished < 0)
+		return;
+	if (terminal)
+		value_write_duration(out, finished - started);
+	else
+		text_add_format(out, "%.3f", finished - started);
+}
+
+static void show_add_member(struct table *table, struct span job, const char *name)
+{
+	char *text = ctl_member_string(job, name);
+
+	table_add(table, text, TABLE_PLAIN);
+	free(text);
+}
+
+static void show_add_age(struct table *table, struct span job)
+{
+	double submitted = show_time(job, "submitted");
+	struct text age = {0};
+
+	if (!table->terminal) {
+		show_add_member(table, job, "submitted");
+		return;
+	}
+	if (submitted >= 0)
+		value_write_duration(&age, show_now() - submitted);
+	table_add(table, text_string(&age), TABLE_DIM);
+	text_done(&age);
+}
+
+void show_begin_jobs(struct table *table)
+{
+	table_begin(table, show_heads, sizeof(show_heads) / sizeof(show_heads[0]));
+}
+
+void show_add_job(struct table *table, struct span job)
+{
+	char *state = ctl_member_string(job, "state");
+	struct text cell = {0};
+
+	text_add_format(&cell, "%lld", (long long)ctl_member_integer(job, "id", 0));
+	table_add(table, text_string(&cell), TABLE_PLAIN);
+	table_add(table, state, state != NULL ? show_colour(state) : TABLE_PLAIN);
+	show_add_member(table, job, "task");
+	show_add_member(table, job, "queue");
+	show_add_member(table, job, "label");
+	show_add_age(table, job);
+	text_clear(&cell);
+	show_write_time(job, state != NULL ? state : "", table->terminal, &cell);
+	table_add(table, text_string(&cell), TABLE_PLAIN);
+	text_clear(&cell);
+	show_write_note(job, state != NULL ? state : "", &cell);
+	table_add(table, text_string(&cell), TABLE_PLAIN);
+	text_done(&cell);
+	free(state);
+}
+
+void show_write_value(struct span value, struct text *out)
+{
+	char *text;
+	int r;
+
+	if (jsonspan_type(value) == JSONSPAN_NULL)
+		return;
+	if (jsonspan_type(value) != JSONSPAN_STRING) {
+		text_add(out, value.at, value.len);
+		return;
+	}
+	r = jsonspan_string(value, &text, NULL);
+	if (r < 0)
+		ctl_die_memory();
+	text_add_string(out, text);
+	free(text);
+}
+
+static void show_print_member(const char *name, struct span value)
+{
+	struct text text = {0};
+	enum table_colour colour = TABLE_PLAIN;
+
+	show_write_value(value, &text);
+	if (strcmp(name, "state") == 0)
+		colour = show_colour(text_string(&text));
+	table_print(name, TABLE_BOLD);
+	printf("%*s", (int)(strlen(name) < 14 ? 14 - strlen(name) : 1), "");
+	table_print(text_string(&text), colour);
+	putchar('\n');
+	text_done(&text);
+}
+
+void show_print_job(struct span job)
+{
+	struct jsonspan_iter iter;
+	struct span key, value;
+	struct text cause = {0};
+	char name[64];
+
+	jsonspan_iter_init(&iter, job);
+	while (jsonspan_next_member(&iter, &key, &value)) {
+		if (jsonspan_type(value) == JSONSPAN_NULL || jsonspan_string_copy(key, name, sizeof(name)) < 0)
+			continue;
+		if (strcmp(name, "error") != 0) {
+			show_print_member(name, value);
+			continue;
+		}
+		show_write_cause(job, &cause);
+		table_print("error", TABLE_BOLD);
+		printf("%9s", "");
+		table_print(ctl_text(&cause), TABLE_RED);
+		putchar('\n');
+		text_clear(&cause);
+	}
+	text_done(&cause);
+}

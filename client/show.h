@@ -1,0 +1,28 @@
+/*
+ * show: a job as people see it: its cause, its row in a table, its page of details. Jobs are valid spans of job objects; members that
+ * were not asked for show as empty.
+ */
+#ifndef CLIENT_SHOW_H
+#define CLIENT_SHOW_H
+
+#include "proto/jsonspan.h"
+#include "table.h"
+#include "text.h"
+
+/* The members that the rows of a table need, as a JSON array for `fields`. */
+#define SHOW_FIELDS \
+	"[\"state\",\"task\",\"queue\",\"label\",\"reason\",\"submitted\",\"started\",\"finished\",\"progress\",\"error\"]"
+
+/* Why a job failed or was cancelled, one line: "ExitStatus: exit status 3 (sh: 1: foo: not found)". */
+void show_write_cause(struct span job, struct text *out);
+
+void show_begin_jobs(struct table *table);
+void show_add_job(struct table *table, struct span job);
+
+/* All that is known of one job, a line each. */
+void show_print_job(struct span job);
+
+/* A value as a cell: a string without its quotes, null as nothing, all else as JSON. */
+void show_write_value(struct span value, struct text *out);
+
+#endif
