@@ -1,0 +1,223 @@
+/*
+ * The commands submit and run: one job, handed over, or seen through to its end.
+ */
+#include "submit.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "job_options.h"
+#include "show.h"
+#include "stream.h"
+#include "wait.h"
+
+static bool submit_takes_input;
+static bool run_no_input;
+static struct option_duration run_wait;
+
+const struct option_spec submit_options[] = {
+    {"stdin", 0, OPTION_FLAG, &submit_takes_input, NULL, "send standard input along, for a command"},
+    {0},
+};
+
+const struct option_spec run_options[] = {
+    {"no-stdin", 'n', OPTION_FLAG, &run_no_input, NULL, "do not read standard input for a command"},
+    {"wait", 'w', OPTION_DURATION, &run_wait, "TIME", "leave the job alone after TIME, with status 124"},
+    {0},
+};
+
+/* The args of the one job, as JSON. */
+static void submit_write_args(const struct operands *operands, bool takes_input, struct text *out)
+{
+	struct args_exec exec = {.no_env = job_options.no_env};
+	struct text input = {0}, tail = {0};
+
+	if (operands->command != NULL) {
+		if (takes_input) {
+			args_read_input(&input);
+			exec.input = text_string(&input);
+			exec.input_len = input.len;
+		}
+		args_write_exec_tail(&tail, &exec);
+		ctl_text(&tail);
+		args_write_exec(out, operands->command, &tail);
+	} else if (job_options.args != NULL) {
+		text_add_string(out, job_options.args);
+	} else {
+		args_write_words(out, operands->at[0], operands->at + 1, operands->count - 1);
+	}
+	text_done(&input);
+	text_done(&tail);
+	ctl_text(out);
+}
+
+/* The parameters of submit. */
+static struct fut_params *submit_params(const struct operands *operands, bool takes_input)
+{
+	struct fut_params *params = job_options_params();
+	struct text args = {0};
+
+	fut_params_string(params, "task", job_options_task(operands));
+	if (job_options.key != NULL)
+		fut_params_string(params, "key", job_options.key);
+	submit_write_args(operands, takes_input, &args);
+	fut_params_json(params, "args", text_string(&args), args.len);
+	text_done(&args);
+	return params;
+}
+
+static int64_t submit_read_id(const char *result)
+{
+	int64_t id = ctl_member_integer(ctl_span(result), "id", 0);
+
+	if (id <= 0)
+		ctl_die(CTL_REFUSED, "the daemon's answer to submit is not of the form it should have");
+	return id;
+}
+
+int submit_main(struct operands *operands)
+{
+	char *result;
+	struct span existing;
+	bool known = false;
+
+	job_options_check(operands, true);
+	if (submit_takes_input && operands->command == NULL)
+		ctl_die_usage("--stdin is for a command");
+	ctl_connect();
+	result = ctl_call("submit", submit_params(operands, submit_takes_input));
+	if (ctl.json)
+		printf("%s\n", result);
+	else
+		printf("%lld\n", (long long)submit_read_id(result));
+	if (ctl_member(ctl_span(result), "existing", &existing))
+		(void)jsonspan_bool(existing, &known);
+	if (known && !ctl.json && isatty(STDOUT_FILENO))
+		ctl_say("the key '%s' is known: this is the job that was submitted with it", job_options.key);
+	free(result);
+	return ctl_finish_output(CTL_DONE);
+}
+
+static int run_signal_status(struct span error)
+{
+	char *name = ctl_member_string(error, "signal");
+	int status = CTL_JOB_FAILED;
+
+	for (int number = 1; name != NULL && number < NSIG; number++) {
+		const char *word = sigabbrev_np(number);
+
+		if (word != NULL && strncmp(name, "SIG", 3) == 0 && strcmp(name + 3, word) == 0)
+			status = 128 + number;
+	}
+	free(name);
+	return status;
+}
+
+/* A command that could not be started: its errno says whether it was found. */
+static int run_start_status(struct span error)
+{
+	struct span data;
+
+	if (!ctl_member(error, "data", &data))
+		return CTL_JOB_FAILED;
+	if (ctl_member_is(data, "errno", "ENOENT"))
+		return CTL_NOT_FOUND;
+	return ctl_member(data, "errno", &data) ? CTL_NOT_RUNNABLE : CTL_JOB_FAILED;
+}
+
+/* The status of run for a command that did not succeed: the command's own, where it had one. */
+static int run_command_status(struct span job)
+{
+	struct span error;
+	int64_t status;
+
+	if (!ctl_member(job, "error", &error))
+		return CTL_JOB_FAILED;
+	if (ctl_member_is(error, "type", "ExitStatus")) {
+		status = ctl_member_integer(error, "exit_status", CTL_JOB_FAILED);
+		return status > 0 && status < 256 ? (int)status : CTL_JOB_FAILED;
+	}
+	if (ctl_member_is(error, "type", "Signal"))
+		return run_signal_status(error);
+	if (ctl_member_is(error, "type", "TaskError"))
+		return run_start_status(error);
+	return CTL_JOB_FAILED;
+}
+
+static void run_say_cause(struct span job, int64_t id)
+{
+	struct text cause = {0};
+	char *state = ctl_member_string(job, "state");
+
+	show_write_cause(job, &cause);
+	ctl_say("job %lld %s: %s", (long long)id, state != NULL ? state : "failed", ctl_text(&cause));
+	free(state);
+	text_done(&cause);
+}
+
+/* What the shell would have seen, had the job been its own child that we stopped with it. */
+static int run_stopped_status(const struct stream *stream)
+{
+	if (wait_signal() != 0)
+		return 128 + wait_signal();
+	return stream->broken_out ? 128 + SIGPIPE : CTL_JOB_FAILED;
+}
+
+static int run_finish(const struct operands *operands, const struct stream *stream)
+{
+	struct span job = ctl_span(stream->job), result;
+	bool succeeded = ctl_member_is(job, "state", "succeeded");
+	bool command = operands->command != NULL;
+	int status = CTL_DONE;
+
+	if (!succeeded)
+		status = ctl_member_is(job, "state", "cancelled") ? run_stopped_status(stream)
+		    : command					  ? run_command_status(job)
+								  : CTL_JOB_FAILED;
+	if (ctl.json)
+		printf("%s\n", stream->job);
+	else if (succeeded && !command && ctl_member(job, "result", &result))
+		ctl_print_line(result);
+	/* A command has said itself why it ended with a status. */
+	if (!succeeded && !ctl.json && wait_signal() == 0 && !stream->broken_out &&
+	    !(command && ctl_member(job, "error", &result) && ctl_member_is(result, "type", "ExitStatus")))
+		run_say_cause(job, stream->id);
+	return ctl_finish_output(status);
+}
+
+int run_main(struct operands *operands)
+{
+	bool command = operands->command != NULL;
+	struct stream stream = {
+	    .stdout_too = command && !ctl.json,
+	    .stderr_too = command && !ctl.json,
+	    .cancels = true,
+	    .wait_s = run_wait.given ? run_wait.seconds : FUT_FOREVER,
+	    .fields = ctl.json ? NULL : command ? "[\"state\",\"error\"]" : "[\"state\",\"error\",\"result\"]",
+	};
+	struct fut_params *params;
+	char *result;
+	int status;
+
+	job_options_check(operands, true);
+	if (run_no_input && !command)
+		ctl_die_usage("--no-stdin is for a command");
+	ctl_connect();
+	params = submit_params(operands, command && !run_no_input && !isatty(STDIN_FILENO));
+	/* From here on Ctrl-C means the job; while input was still being read there was none. */
+	wait_catch_signals();
+	result = ctl_call("submit", params);
+	stream.id = submit_read_id(result);
+	free(result);
+	stream_run(&stream);
+	if (stream.job == NULL) {
+		ctl_say("job %lld has not ended; it goes on: futurectl await %lld", (long long)stream.id, (long long)stream.id);
+		return CTL_TIMED_OUT;
+	}
+	status = run_finish(operands, &stream);
+	free(stream.job);
+	return status;
+}
