@@ -1,10 +1,11 @@
-# To add a file: put its name in the list of the library (libclient_la_SOURCES) or of the command line (futurectl_SOURCES).
+# To add a file: put its name in the list of the library (libclient_la_SOURCES) or of the command line (libctl_la_SOURCES).
 # libclient.la holds the library's objects once: the shared libfutured exports of them what begins with fut_, and
-# futurectl takes them in whole, so that it runs without an installed library.
+# futurectl takes them in whole, so that it runs without an installed library. libctl.la is all of futurectl but its main,
+# so that unit tests link the real objects. Neither needs a library besides libc.
 
-noinst_LTLIBRARIES += libclient.la
+noinst_LTLIBRARIES += libclient.la libctl.la
 lib_LTLIBRARIES += libfutured.la
-EXTRA_PROGRAMS += futurectl
+bin_PROGRAMS += futurectl
 
 include_HEADERS += client/futured.h
 
@@ -27,19 +28,28 @@ libfutured_la_SOURCES =
 libfutured_la_LIBADD = libclient.la
 libfutured_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 -export-symbols-regex '^fut_'
 
-futurectl_SOURCES = \
+libctl_la_SOURCES = \
 	client/args.c \
 	client/args.h \
+	client/await.c \
+	client/await.h \
+	client/commands.c \
 	client/ctl.c \
 	client/ctl.h \
+	client/info.c \
+	client/info.h \
 	client/items.c \
 	client/items.h \
 	client/job_options.c \
 	client/job_options.h \
+	client/jobs.c \
+	client/jobs.h \
 	client/map.c \
 	client/map.h \
 	client/options.c \
 	client/options.h \
+	client/output.c \
+	client/output.h \
 	client/pages.c \
 	client/pages.h \
 	client/progress.c \
@@ -59,5 +69,8 @@ futurectl_SOURCES = \
 	client/wait.c \
 	client/wait.h
 
-futurectl_LDADD = libclient.la $(JANSSON_LIBS)
+libctl_la_LIBADD = libclient.la
+
+futurectl_SOURCES = client/futurectl.c
+futurectl_LDADD = libctl.la
 futurectl_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)

@@ -1,0 +1,196 @@
+/*
+ * The commands that look at the daemon itself: tasks, queues and stats.
+ */
+#include "info.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "show.h"
+#include "table.h"
+#include "value.h"
+
+/* Asks a method without parameters. With --json it prints the answer and returns NULL. */
+static char *info_ask(const struct operands *operands, const char *method)
+{
+	char *result;
+
+	if (operands->count > 0)
+		ctl_die_usage("%s takes no arguments, not '%s'", ctl.command, operands->at[0]);
+	ctl_connect();
+	result = ctl_call(method, ctl_params());
+	if (!ctl.json)
+		return result;
+	puts(result);
+	free(result);
+	return NULL;
+}
+
+static bool info_is_true(struct span object, const char *name)
+{
+	struct span value;
+	bool truth = false;
+
+	return ctl_member(object, name, &value) && jsonspan_bool(value, &truth) == 0 && truth;
+}
+
+static void info_add_string(struct table *table, struct span object, const char *name, enum table_colour colour)
+{
+	char *text = ctl_member_string(object, name);
+
+	table_add(table, text, colour);
+	free(text);
+}
+
+/* "argv:array [cwd:string]" */
+static void info_add_params(struct table *table, struct span task)
+{
+	struct jsonspan_iter iter;
+	struct span params, param;
+	struct text out = {0};
+	char *name, *type;
+
+	if (ctl_member(task, "params", &params) && jsonspan_type(params) == JSONSPAN_ARRAY) {
+		jsonspan_iter_init(&iter, params);
+		while (jsonspan_next(&iter, &param)) {
+			bool required = info_is_true(param, "required");
+
+			name = ctl_member_string(param, "name");
+			type = ctl_member_string(param, "type");
+			text_add_format(&out, "%s%s%s:%s%s", out.len > 0 ? " " : "", required ? "" : "[", name != NULL ? name : "",
+			    type != NULL ? type : "any", required ? "" : "]");
+			free(name);
+			free(type);
+		}
+	}
+	table_add(table, ctl_text(&out), TABLE_PLAIN);
+	text_done(&out);
+}
+
+int info_tasks_main(struct operands *operands)
+{
+	static const char *const heads[] = {"TASK", "LANE", "KIND", "ARGUMENTS", "DOES"};
+	char *result = info_ask(operands, "tasks");
+	struct jsonspan_iter iter;
+	struct table table;
+	struct span task;
+
+	if (result == NULL)
+		return ctl_finish_output(CTL_DONE);
+	table_begin(&table, heads, sizeof(heads) / sizeof(heads[0]));
+	if (jsonspan_type(ctl_span(result)) == JSONSPAN_ARRAY) {
+		jsonspan_iter_init(&iter, ctl_span(result));
+		while (jsonspan_next(&iter, &task)) {
+			info_add_string(&table, task, "task", TABLE_CYAN);
+			info_add_string(&table, task, "lane", TABLE_PLAIN);
+			table_add(&table, info_is_true(task, "pure") ? "pure" : info_is_true(task, "idempotent") ? "idempotent" : "", TABLE_DIM);
+			info_add_params(&table, task);
+			info_add_string(&table, task, "doc", TABLE_PLAIN);
+		}
+	}
+	table_end(&table);
+	free(result);
+	return ctl_finish_output(CTL_DONE);
+}
+
+static void info_add_value(struct table *table, struct span object, const char *name)
+{
+	struct text out = {0};
+	struct span value;
+
+	if (ctl_member(object, name, &value))
+		show_write_value(value, &out);
+	table_add(table, ctl_text(&out), TABLE_PLAIN);
+	text_done(&out);
+}
+
+static void info_add_age(struct table *table, struct span object, const char *name)
+{
+	struct text out = {0};
+	struct span value;
+	double seconds;
+
+	if (!table->terminal) {
+		info_add_value(table, object, name);
+		return;
+	}
+	if (ctl_member(object, name, &value) && jsonspan_number(value, &seconds) == 0)
+		value_write_duration(&out, seconds);
+	table_add(table, ctl_text(&out), TABLE_DIM);
+	text_done(&out);
+}
+
+int info_queues_main(struct operands *operands)
+{
+	static const char *const heads[] = {"QUEUE", ">LIMIT", "PAUSED", ">PENDING", ">RUNNING", ">OLDEST"};
+	char *result = info_ask(operands, "queues");
+	struct jsonspan_iter iter;
+	struct table table;
+	struct span queue;
+
+	if (result == NULL)
+		return ctl_finish_output(CTL_DONE);
+	table_begin(&table, heads, sizeof(heads) / sizeof(heads[0]));
+	if (jsonspan_type(ctl_span(result)) == JSONSPAN_ARRAY) {
+		jsonspan_iter_init(&iter, ctl_span(result));
+		while (jsonspan_next(&iter, &queue)) {
+			info_add_value(&table, queue, "queue");
+			info_add_value(&table, queue, "limit");
+			table_add(&table, info_is_true(queue, "paused") ? "paused" : "", TABLE_YELLOW);
+			info_add_value(&table, queue, "pending");
+			info_add_value(&table, queue, "running");
+			info_add_age(&table, queue, "oldest_s");
+		}
+	}
+	table_end(&table);
+	free(result);
+	return ctl_finish_output(CTL_DONE);
+}
+
+/* Every scalar below value as a row: its path with dots between, and itself. path is left as it was. */
+static void info_add_tree(struct table *table, struct text *path, struct span value)
+{
+	enum jsonspan_type type = jsonspan_type(value);
+	struct span key = SPAN_NONE, below;
+	struct jsonspan_iter iter;
+	struct text cell = {0};
+	size_t before = path->len, index = 0;
+	char name[128];
+
+	if (type != JSONSPAN_OBJECT && type != JSONSPAN_ARRAY) {
+		show_write_value(value, &cell);
+		table_add(table, ctl_text(path), TABLE_PLAIN);
+		table_add(table, ctl_text(&cell), TABLE_CYAN);
+		text_done(&cell);
+		return;
+	}
+	jsonspan_iter_init(&iter, value);
+	while (type == JSONSPAN_OBJECT ? jsonspan_next_member(&iter, &key, &below) : jsonspan_next(&iter, &below)) {
+		if (type == JSONSPAN_ARRAY)
+			snprintf(name, sizeof(name), "%zu", index++);
+		else if (jsonspan_string_copy(key, name, sizeof(name)) < 0)
+			continue;
+		text_add_format(path, "%s%s", before > 0 ? "." : "", name);
+		info_add_tree(table, path, below);
+		path->len = before;
+		path->at[before] = '\0';
+	}
+}
+
+int info_stats_main(struct operands *operands)
+{
+	static const char *const heads[] = {"FIGURE", "VALUE"};
+	char *result = info_ask(operands, "stats");
+	struct text path = {0};
+	struct table table;
+
+	if (result == NULL)
+		return ctl_finish_output(CTL_DONE);
+	table_begin(&table, heads, sizeof(heads) / sizeof(heads[0]));
+	info_add_tree(&table, &path, ctl_span(result));
+	table_end(&table);
+	text_done(&path);
+	free(result);
+	return ctl_finish_output(CTL_DONE);
+}

@@ -1,0 +1,243 @@
+/*
+ * The commands that look at jobs and end them: status, result, list and cancel.
+ */
+#include "jobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pages.h"
+#include "select.h"
+#include "show.h"
+#include "stream.h"
+
+#define JOBS_LIST_LIMIT 100
+
+static struct option_duration jobs_result_wait;
+
+static struct {
+	const char *state, *queue, *task, *label, *owner;
+	struct option_integer limit, after;
+	bool all, reverse;
+} jobs_list;
+
+static struct option_duration jobs_cancel_grace;
+static const char *jobs_cancel_reason;
+
+const struct option_spec jobs_result_options[] = {
+    {"wait", 'w', OPTION_DURATION, &jobs_result_wait, "TIME", "wait no longer than TIME (0: not at all), with status 124"},
+    {0},
+};
+
+const struct option_spec jobs_list_options[] = {
+    {"state", 's', OPTION_TEXT, &jobs_list.state, "STATE,...", "pending, running, succeeded, failed, cancelled"},
+    {"queue", 'q', OPTION_TEXT, &jobs_list.queue, "NAME,...", "only of these queues"},
+    {"task", 't', OPTION_TEXT, &jobs_list.task, "TASK,...", "only of these tasks"},
+    {"label", 'l', OPTION_TEXT, &jobs_list.label, "TEXT", "only with this label"},
+    {"owner", 'o', OPTION_TEXT, &jobs_list.owner, "OWNER,...", "only of these owners, as uid:1000"},
+    {"limit", 'n', OPTION_INTEGER, &jobs_list.limit, "N", "at most N jobs (default: 100)"},
+    {"all", 'a', OPTION_FLAG, &jobs_list.all, NULL, "all that fit, however many"},
+    {"after", 0, OPTION_INTEGER, &jobs_list.after, "ID", "go on behind this job"},
+    {"reverse", 'r', OPTION_FLAG, &jobs_list.reverse, NULL, "the oldest first"},
+    {0},
+};
+
+const struct option_spec jobs_cancel_options[] = {
+    {"grace", 'g', OPTION_DURATION, &jobs_cancel_grace, "TIME", "from SIGTERM to SIGKILL (default: 5s)"},
+    {"reason", 0, OPTION_TEXT, &jobs_cancel_reason, "TEXT", "kept with the job as its error's message"},
+    {0},
+};
+
+static void jobs_add_row(struct span job, void *arg)
+{
+	show_add_job(arg, job);
+}
+
+/* Prints jobs as the elements of an array; arg counts them. */
+static void jobs_print_element(struct span job, void *arg)
+{
+	size_t *count = arg;
+
+	fputs((*count)++ == 0 ? "[" : ",", stdout);
+	fwrite(job.at, 1, job.len, stdout);
+}
+
+static void jobs_end_array(size_t count)
+{
+	puts(count == 0 ? "[]" : "]");
+}
+
+int jobs_status_main(struct operands *operands)
+{
+	struct select select;
+	struct fut_params *params;
+	struct table table;
+	size_t count = 0;
+	char *result;
+
+	select_read_or_die(operands->at, operands->count, &select);
+	if (select.single) {
+		params = ctl_params();
+		select_put(&select, params);
+		if (!ctl.json && !table_is_terminal())
+			fut_params_json(params, "fields", SHOW_FIELDS, SIZE_MAX);
+		result = ctl_call("status", params);
+		if (ctl.json) {
+			puts(result);
+		} else if (table_is_terminal()) {
+			show_print_job(ctl_span(result));
+		} else {
+			show_begin_jobs(&table);
+			show_add_job(&table, ctl_span(result));
+			table_end(&table);
+		}
+		free(result);
+	} else if (ctl.json) {
+		pages_each(&select, PAGES_ALL_FIELDS, jobs_print_element, &count);
+		jobs_end_array(count);
+	} else {
+		show_begin_jobs(&table);
+		pages_each(&select, SHOW_FIELDS, jobs_add_row, &table);
+		table_end(&table);
+	}
+	select_done(&select);
+	return ctl_finish_output(CTL_DONE);
+}
+
+int jobs_result_main(struct operands *operands)
+{
+	struct stream stream = {
+	    .id = select_read_id(operands->at, operands->count),
+	    .wait_s = jobs_result_wait.given ? jobs_result_wait.seconds : FUT_FOREVER,
+	    .fields = ctl.json ? NULL : "[\"state\",\"result\",\"error\"]",
+	};
+	struct span job, result;
+	struct text cause = {0};
+	bool succeeded;
+
+	stream_run(&stream);
+	if (stream.job == NULL) {
+		ctl_say("job %lld has not ended", (long long)stream.id);
+		return CTL_TIMED_OUT;
+	}
+	job = ctl_span(stream.job);
+	succeeded = ctl_member_is(job, "state", "succeeded");
+	if (ctl.json) {
+		ctl_print_line(job);
+	} else if (succeeded && ctl_member(job, "result", &result)) {
+		ctl_print_line(result);
+	} else {
+		show_write_cause(job, &cause);
+		ctl_say("job %lld %s: %s", (long long)stream.id, ctl_member_is(job, "state", "failed") ? "failed" : "cancelled",
+		    ctl_text(&cause));
+		text_done(&cause);
+	}
+	free(stream.job);
+	return ctl_finish_output(succeeded ? CTL_DONE : CTL_JOB_FAILED);
+}
+
+static void jobs_list_read(const struct operands *operands, struct select *select)
+{
+	const struct {
+		enum select_key key;
+		const char *value;
+	} filters[] = {
+	    {SELECT_STATE, jobs_list.state}, {SELECT_QUEUE, jobs_list.queue}, {SELECT_TASK, jobs_list.task},
+	    {SELECT_LABEL, jobs_list.label}, {SELECT_OWNER, jobs_list.owner},
+	};
+	struct text wrong = {0};
+
+	if (operands->count > 0 && select_read(operands->at, operands->count, select, &wrong) < 0)
+		ctl_die_usage("%s", text_string(&wrong));
+	if (select->n_ranges > 0)
+		ctl_die_usage("list takes filters, not ids: 'futurectl status' takes those");
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
+		if (filters[i].value != NULL && select_add_value(select, filters[i].key, filters[i].value, &wrong) < 0)
+			ctl_die_usage("%s", text_string(&wrong));
+	if (jobs_list.limit.given && (jobs_list.limit.value < 1 || jobs_list.all))
+		ctl_die_usage(jobs_list.all ? "--limit and --all exclude each other" : "--limit is 1 or more");
+	if (jobs_list.after.given && jobs_list.after.value < 1)
+		ctl_die_usage("--after takes the id of a job");
+}
+
+int jobs_list_main(struct operands *operands)
+{
+	int64_t limit = JOBS_LIST_LIMIT;
+	struct select select = {0};
+	struct table table;
+	size_t count = 0;
+
+	jobs_list_read(operands, &select);
+	if (jobs_list.all)
+		limit = -1;
+	else if (jobs_list.limit.given)
+		limit = jobs_list.limit.value;
+	ctl_connect();
+	if (ctl.json) {
+		pages_each_listed(&select, PAGES_LIST_FIELDS, jobs_list.reverse, jobs_list.after.value, limit, jobs_print_element, &count);
+		jobs_end_array(count);
+	} else {
+		show_begin_jobs(&table);
+		pages_each_listed(&select, SHOW_FIELDS, jobs_list.reverse, jobs_list.after.value, limit, jobs_add_row, &table);
+		table_end(&table);
+	}
+	select_done(&select);
+	return ctl_finish_output(CTL_DONE);
+}
+
+static void jobs_add_cancelled(struct table *table, struct span one)
+{
+	struct text id = {0};
+	struct span cancelled;
+	bool promised = false;
+	char *was = ctl_member_string(one, "was");
+
+	if (ctl_member(one, "cancelled", &cancelled))
+		(void)jsonspan_bool(cancelled, &promised);
+	text_add_format(&id, "%lld", (long long)ctl_member_integer(one, "id", 0));
+	table_add(table, ctl_text(&id), TABLE_PLAIN);
+	table_add(table, promised ? "cancelling" : "had ended", promised ? TABLE_YELLOW : TABLE_DIM);
+	table_add(table, was, TABLE_PLAIN);
+	text_done(&id);
+	free(was);
+}
+
+static void jobs_print_cancelled(struct span result)
+{
+	static const char *const heads[] = {">ID", "CANCEL", "WAS"};
+	struct jsonspan_iter iter;
+	struct table table;
+	struct span one;
+
+	table_begin(&table, heads, sizeof(heads) / sizeof(heads[0]));
+	if (jsonspan_type(result) == JSONSPAN_ARRAY) {
+		jsonspan_iter_init(&iter, result);
+		while (jsonspan_next(&iter, &one))
+			jobs_add_cancelled(&table, one);
+	} else {
+		jobs_add_cancelled(&table, result);
+	}
+	table_end(&table);
+}
+
+int jobs_cancel_main(struct operands *operands)
+{
+	struct fut_params *params = ctl_params();
+	struct select select;
+	char *result;
+
+	select_read_or_die(operands->at, operands->count, &select);
+	select_put(&select, params);
+	if (jobs_cancel_grace.given)
+		fut_params_number(params, "grace", jobs_cancel_grace.seconds);
+	if (jobs_cancel_reason != NULL)
+		fut_params_string(params, "reason", jobs_cancel_reason);
+	result = ctl_call("cancel", params);
+	if (ctl.json)
+		puts(result);
+	else
+		jobs_print_cancelled(ctl_span(result));
+	free(result);
+	select_done(&select);
+	return ctl_finish_output(CTL_DONE);
+}
