@@ -1,8 +1,9 @@
 /*
  * capture: the files that keep what a command wrote, and reading them back.
  *
- * One file a stream, "ID.out" and "ID.err" in the output folder, made at the first byte, of the latest attempt alone, cut at
- * [exec] max_output. Written by the supervising worker, read by an I/O thread of the daemon, deleted by retention. No libevent, no threads of its own.
+ * One file a stream, "ID.out" and "ID.err" in the output folder, made at the first byte, of the latest attempt alone,
+ * cut at [exec] max_output. Written by the supervising worker, read by an I/O thread of the daemon, deleted by
+ * retention. No libevent, no threads of its own.
  */
 #ifndef DAEMON_CAPTURE_H
 #define DAEMON_CAPTURE_H
@@ -14,7 +15,10 @@
 
 enum stream { STREAM_STDOUT, STREAM_STDERR };
 
-/* Writer. Embedded; keeps the head (first 64 KiB, for the result) and the tail (last 4 KiB, for the error) in memory as well. */
+/*
+ * Writer. Embedded; keeps the head (first 64 KiB, for the result) and the tail (last 4 KiB, for the error) in memory as
+ * well.
+ */
 #define CAPTURE_HEAD (64 * 1024)
 #define CAPTURE_TAIL (4 * 1024)
 struct capture {
@@ -35,6 +39,8 @@ struct capture {
 /* Deletes what an earlier attempt left. */
 void capture_init(struct capture *capture, int dir, uint64_t job, enum stream stream, int64_t max);
 void capture_add(struct capture *capture, const char *bytes, size_t len);
+/* How much of head to show: all, or less by a UTF-8 character that was cut at its end. */
+size_t capture_head(const struct capture *capture);
 /* The last at most CAPTURE_TAIL bytes, cut to a whole UTF-8 character at the start; malloc'ed. */
 char *capture_tail(const struct capture *capture, size_t *ret_len);
 void capture_done(struct capture *capture); /* closes; the file stays */

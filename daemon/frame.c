@@ -27,10 +27,7 @@ frame_cut(const char *bytes, size_t len, struct frame_header *ret_header, struct
 	return 1;
 }
 
-/*
- * ---- reading
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int
 frame_read_object(struct span payload, struct span *ret_object)
@@ -148,10 +145,7 @@ frame_read_result(struct span payload, struct outcome *ret_outcome)
 	return 0;
 }
 
-/*
- * ---- writing
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 void
 frame_out_done(struct frame_out *out)
@@ -180,8 +174,11 @@ frame_put(struct frame_out *out, enum frame_type type, uint64_t job, uint64_t to
     struct span tail)
 {
 	size_t length = head.len + body.len + tail.len;
-	struct frame_header header = {
-	    .length = (uint32_t)length, .version = FRAME_VERSION, .type = (uint8_t)type, .job = job, .token = token};
+	struct frame_header header = {.length = (uint32_t)length,
+	    .version = FRAME_VERSION,
+	    .type = (uint8_t)type,
+	    .job = job,
+	    .token = token};
 	char *at = frame_room(out, sizeof(header) + length);
 
 	assert(length <= FRAME_MAX);
@@ -244,8 +241,8 @@ void
 frame_put_output(struct frame_out *out, uint64_t job, uint64_t token, int64_t stdout_bytes, int64_t stderr_bytes)
 {
 	char buf[FRAME_HEAD_MAX];
-	int n = snprintf(
-	    buf, sizeof(buf), "{\"stdout\":%lld,\"stderr\":%lld}", (long long)stdout_bytes, (long long)stderr_bytes);
+	int n = snprintf(buf, sizeof(buf), "{\"stdout\":%lld,\"stderr\":%lld}", (long long)stdout_bytes,
+	    (long long)stderr_bytes);
 
 	frame_put(out, FRAME_OUTPUT, job, token, frame_head(buf, n), SPAN_NONE, SPAN_NONE);
 }

@@ -4,7 +4,11 @@
 noinst_LTLIBRARIES += libdaemon.la
 
 libdaemon_la_SOURCES = \
+	daemon/capture.c \
+	daemon/capture.h \
 	daemon/clock.h \
+	daemon/command.c \
+	daemon/command.h \
 	daemon/config.c \
 	daemon/config.h \
 	daemon/config_load.c \
@@ -33,6 +37,8 @@ libdaemon_la_SOURCES = \
 	daemon/proctree_sweep.c \
 	daemon/slots.c \
 	daemon/slots.h \
+	daemon/supervise.c \
+	daemon/supervise.h \
 	daemon/task.c \
 	daemon/task.h \
 	daemon/text.c \

@@ -57,10 +57,7 @@ proctree_is_kept(pid_t pid, const pid_t *keep, size_t n)
 	return false;
 }
 
-/*
- * ---- walking over the tree
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- walking over the tree ------------------------------------------------------------------- */
 
 struct proctree_node {
 	pid_t pid;
@@ -106,20 +103,37 @@ proctree_signal_node(const struct proctree_node *node, int sig)
 	procfs_release(hold);
 }
 
-/*
- * Lists all below the calling process but keep. stop: each is stopped before its children are read, so that none is
- * born behind the walk's back.
- */
+/* One walk: each process is stopped before its children are read, so that none is born behind the walk's back. */
 static void
-proctree_walk_down(struct proctree_walk *walk, const pid_t *keep, size_t n, bool stop)
+proctree_walk_down(struct proctree_walk *walk, const pid_t *keep, size_t n)
 {
-	walk->n = 0;
 	proctree_add_children(walk, getpid(), keep, n);
 	for (size_t i = 0; i < walk->n; i++) {
-		if (stop)
-			proctree_signal_node(&walk->nodes[i], SIGSTOP);
+		proctree_signal_node(&walk->nodes[i], SIGSTOP);
 		proctree_add_children(walk, walk->nodes[i].pid, NULL, 0);
 	}
+}
+
+/* Stops all below the calling process but keep, and lists it. */
+static void
+proctree_freeze(struct proctree_walk *walk, const pid_t *keep, size_t n)
+{
+	size_t before = 0;
+
+	for (int pass = 0; pass < STOP_PASSES; pass++) {
+		walk->n = 0;
+		proctree_walk_down(walk, keep, n);
+		if (walk->n == before)
+			break;
+		before = walk->n;
+	}
+}
+
+static void
+proctree_signal_walked(const struct proctree_walk *walk, int sig)
+{
+	for (size_t i = 0; i < walk->n; i++)
+		proctree_signal_node(&walk->nodes[i], sig);
 }
 
 void
@@ -127,16 +141,13 @@ proctree_signal(int sig, const pid_t *keep, size_t n)
 {
 	struct proctree_walk walk = {0};
 
-	proctree_walk_down(&walk, keep, n, false);
-	for (size_t i = 0; i < walk.n; i++)
-		proctree_signal_node(&walk.nodes[i], sig);
+	proctree_freeze(&walk, keep, n);
+	proctree_signal_walked(&walk, sig);
+	proctree_signal_walked(&walk, SIGCONT);
 	free(walk.nodes);
 }
 
-/*
- * ---- ending it
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- ending it ------------------------------------------------------------------------------- */
 
 /* Kills a child's whole process group in one step, unless we, or somebody who is to live, are in it. */
 static void
@@ -176,16 +187,9 @@ static void
 proctree_kill_trees(const pid_t *keep, size_t n)
 {
 	struct proctree_walk walk = {0};
-	size_t before = 0;
 
-	for (int pass = 0; pass < STOP_PASSES; pass++) {
-		proctree_walk_down(&walk, keep, n, true);
-		if (walk.n == before)
-			break;
-		before = walk.n;
-	}
-	for (size_t i = 0; i < walk.n; i++)
-		proctree_signal_node(&walk.nodes[i], SIGKILL);
+	proctree_freeze(&walk, keep, n);
+	proctree_signal_walked(&walk, SIGKILL);
 	free(walk.nodes);
 	proctree_kill_children(keep, n);
 }

@@ -32,8 +32,9 @@ typedef void (*proctree_reaped_cb)(pid_t pid, int status, const struct rusage *u
 int proctree_kill(const pid_t *keep, size_t n, int64_t deadline_ms, proctree_reaped_cb reaped, void *arg);
 
 /*
- * Sends sig once to everything that descends from the calling process but not from keep (best effort: for TERM before
- * the grace).
+ * Sends sig once to everything that descends from the calling process but not from keep: TERM, before the grace. All of
+ * it is stopped first, so that nobody is born in between who would not hear of it, and goes on afterwards, who was
+ * stopped before too.
  */
 void proctree_signal(int sig, const pid_t *keep, size_t n);
 

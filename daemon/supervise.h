@@ -1,9 +1,11 @@
 /*
- * supervise: runs one command in a worker, as its parent and nearest subreaper, and ends its whole tree before it reports.
+ * supervise: runs one command in a worker, as its parent and nearest subreaper, and ends its whole tree before it
+ * reports.
  *
- * The command's output goes through pipes into the job's two output files (capture.h), its first 64 KiB of each into the result. A
- * command ends with its leader: what is left of its tree gets TERM, grace, KILL before supervise_run() returns. The end of a pipe is
- * never waited for once the tree is empty. Worker process only: one thread, no libevent, no SQLite.
+ * The command's output goes through pipes into the job's two output files (capture.h), its first 64 KiB of each into
+ * the result. A command ends with its leader: what is left of its tree gets TERM, grace, KILL before supervise_run()
+ * returns. The end of a pipe is never waited for once the tree is empty. Worker process only: one thread, no libevent,
+ * no SQLite.
  */
 #ifndef DAEMON_SUPERVISE_H
 #define DAEMON_SUPERVISE_H
@@ -13,51 +15,44 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/command.h"
 #include "daemon/outcome.h"
-
-/* What to run. Made by a task of kind TASK_COMMAND; all of it malloc'ed and owned here. */
-struct command {
-	char **argv;      /* ends with NULL, at least one */
-	char *cwd;        /* NULL: "/" */
-	char **env;       /* "NAME=value", ends with NULL; NULL: only the clean base */
-	char *stdin_data; /* NULL: /dev/null */
-	size_t stdin_len;
-	mode_t umask;     /* (mode_t)-1: 022 */
-};
-void command_done(struct command *command);
 
 /* What a worker is given at its birth to run commands with. */
 struct supervise_config {
-	int output_dir;         /* descriptor of the folder of output files */
-	int leaders_fd;         /* the leaders file (leaders.h), or -1 */
-	int64_t max_output;     /* bytes kept of each stream */
-	size_t max_result;      /* longest result or error object in bytes */
-	const char *mark;       /* "FUTURED_TREE=…", put into each command's environment so that a later daemon knows its own */
+	int output_dir;	    /* descriptor of the folder of output files */
+	int leaders_fd;	    /* the leaders file (leaders.h), or -1 */
+	int64_t max_output; /* bytes kept of each stream */
+	const char
+	    *mark; /* "FUTURED_TREE=…", put into each command's environment so that a later daemon knows its own */
 	unsigned slot;
-	int64_t grace_ms;       /* for what a command left behind */
+	int64_t grace_ms; /* for what a command left behind */
 };
 
 /*
- * Told while the command runs; all on the caller's stack. cancel_fd is polled for reading: when it becomes readable, on_readable is called, which
- * says whether to end the command (and with which grace), or that the other side is gone (then the tree is killed at once).
+ * Told while the command runs; all on the caller's stack. cancel_fd is polled for reading: when it becomes readable,
+ * on_readable is called, which says whether to end the command (and with which grace), or that the other side is gone
+ * (then the tree is killed at once).
  */
 enum supervise_wish { SUPERVISE_GO_ON, SUPERVISE_STOP, SUPERVISE_GONE };
 struct supervise_hooks {
 	int cancel_fd;
 	enum supervise_wish (*on_readable)(void *arg, int64_t *ret_grace_ms);
 	void (*on_started)(void *arg, pid_t leader);
-	void (*on_output)(void *arg, int64_t stdout_bytes, int64_t stderr_bytes); /* at the first byte at once, then at most every 50 ms, and before the end */
+	void (*on_output)(void *arg, int64_t stdout_bytes,
+	    int64_t stderr_bytes); /* at the first byte at once, then at most every 50 ms, and before the end */
 	void *arg;
 };
 
 /*
  * Runs the command to its end, its tree included. Sets *ret_outcome: on exit status 0 the result
- * {"exit_status":0,"stdout":…,"stdout_encoding":…,"stderr":…,"stderr_encoding":…,"truncated":bool}; else ExitStatus or Signal with
- * exit_status or signal, and stderr_tail (the last 4 KiB); TaskError with data {"errno":"ENOENT"} when it could not be started
- * ("cannot run NAME: No such file or directory"). usage is the whole tree's as far as it was reaped (wait4 of the leader and RUSAGE_CHILDREN).
+ * {"exit_status":0,"stdout":…,"stdout_encoding":…,"stderr":…,"stderr_encoding":…,"truncated":bool}; else ExitStatus or
+ * Signal with exit_status or signal, and stderr_tail (the last 4 KiB); TaskError with data {"errno":"ENOENT"} when it
+ * could not be started
+ * ("cannot run NAME: No such file or directory"). usage is the whole tree's, as far as it was reaped.
  * Returns 0, or -1 when the daemon is gone (on_readable said so): the tree is dead then and the worker must exit.
  */
-int supervise_run(const struct supervise_config *config, const struct supervise_hooks *hooks, uint64_t job, unsigned attempt,
-    const struct command *command, struct outcome *ret_outcome);
+int supervise_run(const struct supervise_config *config, const struct supervise_hooks *hooks, uint64_t job,
+    unsigned attempt, const struct command *command, struct outcome *ret_outcome);
 
 #endif

@@ -52,3 +52,7 @@ tests_unit_test_selection_LDADD = $(proto_ldadd)
 check_PROGRAMS += tests/unit/test_proto_words
 tests_unit_test_proto_words_SOURCES = tests/unit/test_proto_words.c
 tests_unit_test_proto_words_LDADD = $(proto_ldadd)
+
+check_PROGRAMS += tests/unit/test_supervise
+tests_unit_test_supervise_SOURCES = tests/unit/test_supervise.c tests/unit/tree.h
+tests_unit_test_supervise_LDADD = $(unit_ldadd)

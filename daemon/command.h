@@ -1,0 +1,55 @@
+/*
+ * command: what a job of a TASK_COMMAND task is to run, and starting it: its environment, descriptors, session and
+ * signals.
+ *
+ * A command gets descriptors 0, 1 and 2 and no other, a session and process group of its own, default signal
+ * dispositions, an empty mask, and no way to gain privileges (the spawner has given that up for all below it). Worker
+ * process only: one thread.
+ */
+#ifndef DAEMON_COMMAND_H
+#define DAEMON_COMMAND_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/outcome.h"
+
+/* Made by a task of kind TASK_COMMAND; all of it malloc'ed and owned here. */
+struct command {
+	char **argv;	  /* ends with NULL, at least one */
+	char *cwd;	  /* NULL: "/" */
+	char **env;	  /* "NAME=value", each NAME once, ends with NULL; NULL: only the clean base */
+	char *stdin_data; /* NULL: /dev/null */
+	size_t stdin_len;
+	mode_t umask; /* COMMAND_UMASK_NONE: 022 */
+};
+#define COMMAND_UMASK_NONE ((mode_t)-1)
+void command_done(struct command *command);
+
+/* What a command is told about itself in its environment. */
+struct command_identity {
+	const char *mark; /* "FUTURED_TREE=…" */
+	uint64_t job;
+	unsigned attempt;
+};
+
+/*
+ * The environment it will have: the clean base (PATH, HOME, USER, LOGNAME, SHELL, LANG of the user that we are), over
+ * it command->env, over that the identity. Ended with command_environment_free().
+ */
+char **command_environment(const struct command *command, const struct command_identity *identity);
+void command_environment_free(char **env);
+/* Looks the user up for the base, once; later calls, and forked children, use what was found. */
+void command_prepare(void);
+
+/*
+ * Starts it with stdout_fd and stderr_fd as its output (above 2; they stay the caller's). It has been executed when 0
+ * is returned; else -1 and a TaskError in *ret_outcome that names what could not be done, with data {"errno":"ENOENT"}.
+ */
+int command_start(const struct command *command, const struct command_identity *identity, int stdout_fd, int stderr_fd,
+    pid_t *ret_pid, struct outcome *ret_outcome) __attribute__((warn_unused_result));
+/* "cannot VERB NAME: …" with data {"errno":"…"}. */
+void command_set_error(struct outcome *outcome, const char *verb, const char *name, int error);
+
+#endif
