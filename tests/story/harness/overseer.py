@@ -56,7 +56,8 @@ def play(function, settings, tell):
     """In the story's own process: runs it and tells how it went. Does not return."""
     os.setsid()
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
     process.prctl(process.PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not settings.shown:

@@ -9,7 +9,7 @@ import json
 import socket
 import time
 
-from .check import Failed, after, shown, within
+from .check import SCALE, Failed, after, shown, within
 
 WORDS = {-32700: None, -32600: None, -32601: None, -32602: "bad_params", -32603: None, -32001: "not_found",
          -32002: "unauthenticated", -32003: "forbidden", -32004: "busy", -32005: "too_large", -32006: "no_such_task",
@@ -174,7 +174,10 @@ class Client:
         return reply["result"]
 
     def call(self, method, params=None, **more):
-        return self.answer(self.send(method, params, **more))
+        """The result; patient for as long as the call itself may wait."""
+        wait = dict(params or {}, **more).get("wait")
+        patience = self.seconds + (wait / SCALE if isinstance(wait, (int, float)) else 0)
+        return self.answer(self.send(method, params, **more), patience)
 
     def silent(self, seconds=0.2):
         """Nothing comes for so long; only ever used to show that something is not there yet."""
