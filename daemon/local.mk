@@ -2,8 +2,15 @@
 # libdaemon.la is all of the daemon but main.c, so that unit tests link the real objects.
 
 noinst_LTLIBRARIES += libdaemon.la
+EXTRA_PROGRAMS += futured
+
+futured_SOURCES = daemon/main.c
+futured_LDADD = libdaemon.la
+futured_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
 
 libdaemon_la_SOURCES = \
+	daemon/base64.c \
+	daemon/base64.h \
 	daemon/capture.c \
 	daemon/capture.h \
 	daemon/clock.h \
@@ -28,6 +35,10 @@ libdaemon_la_SOURCES = \
 	daemon/loop.h \
 	daemon/mem.c \
 	daemon/mem.h \
+	daemon/multi.c \
+	daemon/multi.h \
+	daemon/netaddr.c \
+	daemon/netaddr.h \
 	daemon/outcome.c \
 	daemon/outcome.h \
 	daemon/procfs.c \
@@ -41,8 +52,16 @@ libdaemon_la_SOURCES = \
 	daemon/supervise.h \
 	daemon/task.c \
 	daemon/task.h \
+	daemon/tasks/http.c \
+	daemon/tasks/http.h \
+	daemon/tasks/http_transfer.c \
+	daemon/tasks/net.c \
+	daemon/tasks/tasks.h \
+	daemon/tasks/time.c \
 	daemon/text.c \
-	daemon/text.h
+	daemon/text.h \
+	daemon/waits.c \
+	daemon/waits.h
 
 libdaemon_la_LIBADD = \
 	libproto.la \

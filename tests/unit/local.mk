@@ -56,3 +56,15 @@ tests_unit_test_proto_words_LDADD = $(proto_ldadd)
 check_PROGRAMS += tests/unit/test_supervise
 tests_unit_test_supervise_SOURCES = tests/unit/test_supervise.c tests/unit/tree.h
 tests_unit_test_supervise_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_waits
+tests_unit_test_waits_SOURCES = tests/unit/test_waits.c tests/unit/http_server.c tests/unit/http_server.h tests/unit/pump.h
+tests_unit_test_waits_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_http
+tests_unit_test_http_SOURCES = tests/unit/test_http.c tests/unit/http_server.c tests/unit/http_server.h tests/unit/pump.h
+tests_unit_test_http_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_netaddr
+tests_unit_test_netaddr_SOURCES = tests/unit/test_netaddr.c
+tests_unit_test_netaddr_LDADD = $(unit_ldadd)
