@@ -8,6 +8,8 @@ lib_LTLIBRARIES += libfutured.la
 bin_PROGRAMS += futurectl
 
 include_HEADERS += client/futured.h
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = client/libfutured.pc
 
 libclient_la_SOURCES = \
 	client/calls.c \

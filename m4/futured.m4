@@ -88,7 +88,7 @@ AC_DEFUN([FUTURED_HARDENING], [
 #endif])
 ])
 
-dnl libsystemd is optional; the unit folders are systemd's own unless told, and below --prefix in distcheck.
+dnl libsystemd is optional, and so are the folders of its files.
 AC_DEFUN([FUTURED_WITH_SYSTEMD], [
 	AC_ARG_WITH([systemd],
 		[AS_HELP_STRING([--with-systemd=yes|no|auto], [notify systemd and take its sockets])],
@@ -99,18 +99,20 @@ AC_DEFUN([FUTURED_WITH_SYSTEMD], [
 			AS_IF([test "$with_systemd" = yes], [AC_MSG_ERROR([--with-systemd needs libsystemd])])])
 	])
 	AS_IF([test "$have_systemd" = yes], [AC_DEFINE([HAVE_SYSTEMD], [1], [Define when libsystemd is there.])])
-	FUTURED_SYSTEMD_FOLDER([systemdsystemunitdir], [system units])
-	FUTURED_SYSTEMD_FOLDER([systemduserunitdir], [user units])
-	FUTURED_SYSTEMD_FOLDER([sysusersdir], [sysusers.d files])
-	FUTURED_SYSTEMD_FOLDER([tmpfilesdir], [tmpfiles.d files])
+	FUTURED_SYSTEMD_FOLDER([systemdsystemunitdir], [system units], [lib/systemd/system])
+	FUTURED_SYSTEMD_FOLDER([systemduserunitdir], [user units], [lib/systemd/user])
+	FUTURED_SYSTEMD_FOLDER([sysusersdir], [sysusers.d files], [lib/sysusers.d])
+	FUTURED_SYSTEMD_FOLDER([tmpfilesdir], [tmpfiles.d files], [lib/tmpfiles.d])
 ])
 
-dnl FUTURED_SYSTEMD_FOLDER(NAME, WHAT): --with-NAME=DIR, else what pkg-config systemd says, else not installed.
+dnl FUTURED_SYSTEMD_FOLDER(NAME, WHAT, BELOW): --with-NAME=DIR; else, for the machine's own prefixes, where its systemd looks
+dnl (nowhere without systemd), and for any other prefix below that, since who chose it may write nowhere else.
 AC_DEFUN([FUTURED_SYSTEMD_FOLDER], [
-	AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1=DIR], [folder of the $2 (no: none)])], [],
-		[with_$1=`$PKG_CONFIG --variable=$1 systemd 2>/dev/null`])
-	AS_IF([test -n "$with_$1" && test "$with_$1" != no],
-		[AC_SUBST([$1], [$with_$1])],
-		[AC_SUBST([$1], [])])
-	AM_CONDITIONAL(m4_toupper([HAVE_$1]), [test -n "$$1"])
+	AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1=DIR], [folder of the $2 (no: none)])], [], [
+		AS_CASE([$prefix],
+			[NONE|/usr|/usr/local], [with_$1=`$PKG_CONFIG --variable=$1 systemd 2>/dev/null`],
+			[with_$1='${prefix}/$3'])])
+	AS_IF([test "$with_$1" = no], [with_$1=])
+	AC_SUBST([$1], [$with_$1])
+	AM_CONDITIONAL(m4_toupper([HAVE_$1]), [test -n "$with_$1"])
 ])
