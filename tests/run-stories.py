@@ -4,9 +4,10 @@ Runs the stories: each a function in tests/story/*.py that drives a real daemon 
 
     run-stories.py [-j N] [--futured PATH] [--futurectl PATH] [--env NAME=VALUE] [NAME…]
 
-A NAME is a part of `file.test_name`; without any, those in $FUTURED_STORIES, else all. One line a story, and at the end `stories: N passed, N failed`; the exit status is 0
-when none failed and at least one ran. Programs are looked for in $FUTURED and $FUTURECTL, then below the current folder.
-They are copied to a folder that every user may read, since the stories run as users of their own when root runs them.
+A NAME is a part of `file.test_name`; without any, those in $FUTURED_STORIES, else all. One line a story, and at the end
+`stories: N passed, N failed`; the exit status is 0 when none failed and at least one ran. Programs are looked for in
+$FUTURED and $FUTURECTL, then below the current folder. They are copied to a folder that every user may read, since the
+stories run as users of their own when root runs them.
 """
 
 import argparse
@@ -33,7 +34,8 @@ def arguments():
     parser.add_argument("names", nargs="*", metavar="NAME", help="only stories whose name contains one of these")
     parser.add_argument("-j", type=int, default=2 * cores, metavar="N", help="so many at once (default %d)" % (2 * cores))
     programs.add_options(parser)
-    parser.add_argument("--without", action="append", default=[], metavar="NAME", help="leave out stories with this in their name")
+    parser.add_argument("--without", action="append", default=[], metavar="NAME",
+                        help="leave out stories with this in their name")
     parser.add_argument("--list", action="store_true", help="names and what they tell, and nothing else")
     parser.add_argument("--keep", action="store_true", help="keep the stories' folders")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="each of them N times")

@@ -6,14 +6,12 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import socket
 import subprocess
 import termios
 import time
 import struct
 
-from . import process
 from .check import Failed, after, eq, fail, that, within
 from .daemon import Daemon
 from .rpc import Client
@@ -49,8 +47,8 @@ class Gate:
         self.go = os.open(self.path + ".go", os.O_RDWR | os.O_CLOEXEC)
         self.buffer = b""
 
-    def argv(self, then="exit 0"):
-        return ["/bin/sh", "-c", 'echo $$ > "$0.up"; read line < "$0.go"; ' + then, self.path]
+    def argv(self, then="exit 0", first=""):
+        return ["/bin/sh", "-c", first + 'echo $$ > "$0.up"; read line < "$0.go"; ' + then, self.path]
 
     def started(self, seconds=30):
         """Waits until the command runs; its pid."""
@@ -207,7 +205,8 @@ class Story:
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         child = self.ctl_start(*args, stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
-                               env=dict({"TERM": "xterm-256color"}, **(env or {})), preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+                               env=dict({"TERM": "xterm-256color"}, **(env or {})),
+                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         os.close(follower)
         seen = b""
         until = after(seconds)
