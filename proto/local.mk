@@ -24,3 +24,5 @@ libproto_la_SOURCES = \
 	proto/state.h \
 	proto/utf8.c \
 	proto/utf8.h
+
+EXTRA_DIST += proto/PROTOCOL.md
