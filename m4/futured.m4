@@ -62,7 +62,7 @@ AC_DEFUN([FUTURED_OPTION_FUZZING], [
 AC_DEFUN([FUTURED_WARNINGS], [
 	WARNING_FLAGS=
 	m4_foreach_w([flag], [-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
-		-Wpointer-arith -Wformat=2 -Wimplicit-fallthrough -Wundef -Wvla],
+		-Wpointer-arith -Wformat=2 -Wundef -Wvla],
 		[FUTURED_TRY_FLAG(flag, [WARNING_FLAGS])])
 	AS_IF([test "$enable_werror" = yes], [WARNING_FLAGS="$WARNING_FLAGS -Werror"])
 	AC_SUBST([WARNING_FLAGS])

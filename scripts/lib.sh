@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What scripts/quickstart and scripts/test share; sourced by bash, which stops at the first error (set -eu).
 #
 #   install_packages           installs those of scripts/packages.debian that are missing, and nothing when none is
@@ -64,8 +65,10 @@ generate_configure() {
 	mkdir -p "$build_root"
 	(
 		flock 9
-		cd "$top"
-		[ -x configure ] && [ -f Makefile.in ] && [ -f config.h.in ] || autoreconf -i >&2
+		cd "$top" || exit
+		if [ ! -x configure ] || [ ! -f Makefile.in ] || [ ! -f config.h.in ]; then
+			autoreconf -i >&2
+		fi
 	) 9>"$build_root/.lock"
 }
 
