@@ -9,8 +9,14 @@ futured_LDADD = libdaemon.la
 futured_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)
 
 libdaemon_la_SOURCES = \
+	daemon/activation.c \
+	daemon/activation.h \
+	daemon/await.c \
+	daemon/await.h \
 	daemon/base64.c \
 	daemon/base64.h \
+	daemon/birth.c \
+	daemon/birth.h \
 	daemon/capture.c \
 	daemon/capture.h \
 	daemon/clock.h \
@@ -21,33 +27,76 @@ libdaemon_la_SOURCES = \
 	daemon/config_load.c \
 	daemon/config_value.c \
 	daemon/config_value.h \
+	daemon/dispatch.c \
+	daemon/dispatch.h \
+	daemon/dispatch_answer.c \
+	daemon/dispatch_commit.c \
+	daemon/dispatch_end.c \
+	daemon/dispatch_private.h \
+	daemon/dispatch_run.c \
 	daemon/fdpass.c \
 	daemon/fdpass.h \
 	daemon/frame.c \
 	daemon/frame.h \
+	daemon/fsm.c \
+	daemon/fsm.h \
+	daemon/gather.c \
+	daemon/gather.h \
 	daemon/iopool.c \
 	daemon/iopool.h \
+	daemon/job.c \
+	daemon/job.h \
 	daemon/leaders.c \
 	daemon/leaders.h \
+	daemon/line.c \
+	daemon/line.h \
+	daemon/listener.c \
+	daemon/listener.h \
+	daemon/locks.c \
+	daemon/locks.h \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/loop.c \
 	daemon/loop.h \
 	daemon/mem.c \
 	daemon/mem.h \
+	daemon/methods.c \
+	daemon/methods.h \
+	daemon/methods_control.c \
+	daemon/methods_info.c \
+	daemon/methods_submit.c \
+	daemon/methods_wait.c \
 	daemon/multi.c \
 	daemon/multi.h \
 	daemon/netaddr.c \
 	daemon/netaddr.h \
+	daemon/notify.c \
+	daemon/notify.h \
 	daemon/outcome.c \
 	daemon/outcome.h \
+	daemon/outfile.c \
+	daemon/outfile.h \
 	daemon/procfs.c \
 	daemon/procfs.h \
 	daemon/proctree.c \
 	daemon/proctree.h \
 	daemon/proctree_sweep.c \
+	daemon/queues.c \
+	daemon/queues.h \
+	daemon/render.c \
+	daemon/render.h \
+	daemon/request.c \
+	daemon/request.h \
+	daemon/retention.c \
+	daemon/retention.h \
+	daemon/server.h \
+	daemon/session.c \
+	daemon/session.h \
 	daemon/slots.c \
 	daemon/slots.h \
+	daemon/spec.c \
+	daemon/spec.h \
+	daemon/store.h \
 	daemon/supervise.c \
 	daemon/supervise.h \
 	daemon/task.c \
@@ -60,11 +109,21 @@ libdaemon_la_SOURCES = \
 	daemon/tasks/time.c \
 	daemon/text.c \
 	daemon/text.h \
+	daemon/token.c \
+	daemon/token.h \
+	daemon/waiters.c \
+	daemon/waiters.h \
 	daemon/waits.c \
-	daemon/waits.h
+	daemon/waits.h \
+	daemon/workers.c \
+	daemon/workers.h
 
 libdaemon_la_LIBADD = \
 	libproto.la \
 	$(EVENT_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
 
 EXTRA_DIST += daemon/LAYERS
+
+bin_PROGRAMS += futured
+futured_SOURCES = daemon/main.c
+futured_LDADD = libdaemon.la

@@ -42,6 +42,19 @@ v6_is_local(const struct in6_addr *address)
 }
 
 bool
+netaddr_is_loopback(const struct sockaddr *address)
+{
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+
+	switch (address->sa_family) {
+	case AF_INET: memcpy(&v4, address, sizeof(v4)); return ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+	case AF_INET6: memcpy(&v6, address, sizeof(v6)); return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+	default: return false;
+	}
+}
+
+bool
 netaddr_is_local(const struct sockaddr *address)
 {
 	struct sockaddr_in v4;

@@ -68,3 +68,7 @@ tests_unit_test_http_LDADD = $(unit_ldadd)
 check_PROGRAMS += tests/unit/test_netaddr
 tests_unit_test_netaddr_SOURCES = tests/unit/test_netaddr.c
 tests_unit_test_netaddr_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_notify
+tests_unit_test_notify_SOURCES = tests/unit/test_notify.c
+tests_unit_test_notify_LDADD = $(unit_ldadd)

@@ -22,7 +22,7 @@ is_local(const char *text)
 	return netaddr_is_local((struct sockaddr *)&v6);
 }
 
-START_TEST(addresses)
+START_TEST(local_addresses)
 {
 	static const char *const local[] = {"127.0.0.1", "127.255.255.254", "0.0.0.0", "0.1.2.3", "169.254.169.254",
 	    "::1", "::", "fe80::1", "febf::1", "::ffff:127.0.0.1", "::ffff:169.254.1.1", "::ffff:0.0.0.0",
@@ -38,6 +38,23 @@ START_TEST(addresses)
 	for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
 		ck_assert_msg(!is_local(remote[i]), "%s", remote[i]);
 		ck_assert_msg(!netaddr_host_is_local(remote[i]), "%s", remote[i]);
+	}
+}
+END_TEST
+
+START_TEST(loopback)
+{
+	static const char *const addresses[] = {
+	    "127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "::", "10.0.0.1", "::ffff:127.0.0.1"};
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		bool is_v4 = inet_pton(AF_INET, addresses[i], &v4.sin_addr) == 1;
+
+		if (!is_v4)
+			ck_assert_int_eq(inet_pton(AF_INET6, addresses[i], &v6.sin6_addr), 1);
+		ck_assert_int_eq(netaddr_is_loopback(is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6), i < 3);
 	}
 }
 END_TEST
@@ -73,7 +90,8 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_test(tcase, addresses);
+	tcase_add_test(tcase, local_addresses);
+	tcase_add_test(tcase, loopback);
 	tcase_add_test(tcase, hosts);
 	tcase_add_test(tcase, other_families);
 	suite_add_tcase(suite, tcase);
