@@ -197,6 +197,7 @@ START_TEST(refuses_what_is_not_json)
 	    {"\"\\ud800x\"", 1, "half of a surrogate pair"},
 	    {"\"\\ud800\\u0041\"", 1, "half of a surrogate pair"},
 	    {"\"\\udc00\\ud800\"", 1, "half of a surrogate pair"},
+	    {"\"\\udc00\\udc00\"", 1, "half of a surrogate pair"},
 	    {"\xef\xbb\xbf[]", 0, "a value is missing"},
 	    {"// \n1", 0, "a value is missing"},
 	};
