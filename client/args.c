@@ -1,6 +1,6 @@
 /*
- * From words on a command line to the args of a job. What cannot be sent (bytes that are no UTF-8) ends futurectl before anything
- * is submitted; variables of the environment that cannot are left out, with a word.
+ * From words on a command line to the args of a job. What cannot be sent (bytes that are no UTF-8) ends futurectl
+ * before anything is submitted; variables of the environment that cannot are left out, with a word.
  */
 #include "args.h"
 
@@ -97,7 +97,10 @@ void args_write_exec(struct text *out, char *const *argv, const struct text *tai
 	text_add(out, "}", 1);
 }
 
-/* Whether a variable with this name (len bytes) stands before at in the environment: then getenv would not see this one. */
+/*
+ * Whether a variable with this name (len bytes) stands before at in the environment: then getenv would not see this
+ * one.
+ */
 static bool args_is_repeated(char **at, size_t len)
 {
 	for (char **earlier = environ; earlier != at; earlier++)
@@ -118,7 +121,8 @@ static void args_write_environment(struct text *tail)
 		if (len == 0 || args_is_repeated(at, len))
 			continue;
 		if (!jsonspan_is_text(*at, strlen(*at))) {
-			ctl_say("the variable %.*s is left out of the command's environment: it is not valid UTF-8", (int)len, *at);
+			ctl_say("the variable %.*s is left out of the command's environment: it is not valid UTF-8",
+			    (int)len, *at);
 			continue;
 		}
 		if (!first)
@@ -173,7 +177,8 @@ void args_read_input(struct text *out)
 			break;
 		out->len += (size_t)n;
 		if (out->len > ARGS_INPUT_MAX)
-			ctl_die(CTL_REFUSED, "standard input is over 16 MiB, the largest message: let the command read a file");
+			ctl_die(CTL_REFUSED,
+			    "standard input is over 16 MiB, the largest message: let the command read a file");
 	}
 	out->at[out->len] = '\0';
 }

@@ -11,8 +11,8 @@
 #include "text.h"
 
 /*
- * The declared types of a task's parameters, asked of the daemon when they are first needed. What is not known (no such task,
- * a parameter more than it has) counts as any.
+ * The declared types of a task's parameters, asked of the daemon when they are first needed. What is not known (no such
+ * task, a parameter more than it has) counts as any.
  */
 struct args_task {
 	const char *name;
@@ -22,7 +22,9 @@ struct args_task {
 
 void args_task_done(struct args_task *task);
 
-/* Appends one value: the word itself where it is JSON and parameter index of the task is no string, else as a string. */
+/*
+ * Appends one value: the word itself where it is JSON and parameter index of the task is no string, else as a string.
+ */
 void args_write_word(struct text *out, struct args_task *task, size_t index, const char *word);
 /* Appends an array of all. */
 void args_write_words(struct text *out, const char *task, char **words, size_t count);

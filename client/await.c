@@ -1,9 +1,9 @@
 /*
  * The command await: until all (or one) of many jobs have ended.
  *
- * The wait itself is one request that the daemon answers in the end. Of ids only counts are asked for with it, and the table is
- * fetched in slices afterwards, so that any number can be awaited; of a filter the ids come with it, since it would select others
- * by then. Where there is a terminal, counts are asked for now and then beside it.
+ * The wait itself is one request that the daemon answers in the end. Of ids only counts are asked for with it, and the
+ * table is fetched in slices afterwards, so that any number can be awaited; of a filter the ids come with it, since it
+ * would select others by then. Where there is a terminal, counts are asked for now and then beside it.
  */
 #include "await.h"
 
@@ -82,7 +82,10 @@ static void await_look(const struct select *select)
 
 static char *await_result(const struct select *select)
 {
-	/* A filter of states selects others as they change: what it counts later says nothing of those that are awaited. */
+	/*
+	 * A filter of states selects others as they change: what it counts later says nothing of those that are
+	 * awaited.
+	 */
 	bool progress = progress_wanted() && !select->single && !select_has_states(select);
 	int64_t request = ctl_send("await", await_params(select));
 	int timeout_ms = progress ? AWAIT_TICK_MS : -1;

@@ -17,7 +17,8 @@ static int calls_no_memory(struct fut_client *client)
 
 static int calls_bad_reply(struct fut_client *client, const char *method)
 {
-	return client_fail(client, FUT_E_BAD_REPLY, "the daemon's answer to %s is not of the form it should have", method);
+	return client_fail(client, FUT_E_BAD_REPLY, "the daemon's answer to %s is not of the form it should have",
+	    method);
 }
 
 static struct span calls_span(const char *json)
@@ -45,8 +46,8 @@ static int calls_bool(const char *result, const char *name, bool *ret)
 }
 
 /* submit and map: the options, and the task with its args or items. */
-static int calls_submit(struct fut_client *client, const char *method, const char *task, const char *what, const char *json,
-    const struct fut_params *options, char **ret_result)
+static int calls_submit(struct fut_client *client, const char *method, const char *task, const char *what,
+    const char *json, const struct fut_params *options, char **ret_result)
 {
 	struct fut_params *params = params_copy(options);
 	int r;
@@ -136,7 +137,8 @@ static void calls_put_ranges(struct fut_params *params, const struct fut_range *
 	text_done(&ids);
 }
 
-static int calls_read_await(struct fut_client *client, const char *result, bool *ret_timed_out, struct fut_jobs **ret_jobs)
+static int calls_read_await(struct fut_client *client, const char *result, bool *ret_timed_out,
+    struct fut_jobs **ret_jobs)
 {
 	struct span done;
 	bool timed_out;
@@ -159,8 +161,8 @@ static int calls_read_await(struct fut_client *client, const char *result, bool 
 	return r;
 }
 
-int fut_await(struct fut_client *client, const struct fut_range *ranges, size_t n_ranges, enum fut_when when, double wait_s,
-    bool *ret_timed_out, struct fut_jobs **ret_jobs)
+int fut_await(struct fut_client *client, const struct fut_range *ranges, size_t n_ranges, enum fut_when when,
+    double wait_s, bool *ret_timed_out, struct fut_jobs **ret_jobs)
 {
 	struct fut_params *params = fut_params_new();
 	char *result;
@@ -254,8 +256,8 @@ int fut_list(struct fut_client *client, const struct fut_params *params, struct 
 	return r;
 }
 
-int fut_output(struct fut_client *client, int64_t id, enum fut_stream stream, int64_t offset, int64_t limit, double wait_s,
-    struct fut_chunk *ret_chunk)
+int fut_output(struct fut_client *client, int64_t id, enum fut_stream stream, int64_t offset, int64_t limit,
+    double wait_s, struct fut_chunk *ret_chunk)
 {
 	struct fut_params *params = fut_params_new();
 	char *result;

@@ -1,7 +1,8 @@
 /*
  * The table of futurectl's commands, its help, and the way from a command line to one of them.
  *
- * To add a command: a line in commands[], its function and options in the file of its family, and a paragraph in futurectl.1.
+ * To add a command: an entry in commands[], its function and options in the file of its family, and a paragraph in
+ * futurectl.1.
  */
 #include <locale.h>
 #include <stdio.h>
@@ -43,77 +44,105 @@ static const struct option_spec *const commands_list_options[] = {jobs_list_opti
 static const struct option_spec *const commands_cancel_options[] = {jobs_cancel_options, commands_global, NULL};
 
 #define COMMANDS_SEL \
-	"SEL is ids and ranges (3,5-9), 'last' (your own newest job), or filters: label=TEXT,\n" \
-	"state=STATE, queue=NAME, task=TASK, owner=OWNER. Several of one filter mean any of them,\n" \
-	"different filters mean all of them.\n"
+	"SEL is ids and ranges (3,5-9), 'last' (your own newest job), or filters:\n" \
+	"label=TEXT, state=STATE, queue=NAME, task=TASK, owner=OWNER. Several of one filter\n" \
+	"mean any of them, different filters mean all of them.\n"
 
 static const struct command commands[] = {
     {"run", "[OPTION]... TASK [ARG]...\n[OPTION]... -- COMMAND [ARG]...", "do it now: submit, wait, print the result",
 	"Submits one job, waits for its end and prints its result as JSON.\n"
-	"Of a command the output is passed on as it comes, and its exit status is futurectl's own: 128+n when signal n\n"
-	"ended it, 127 when it was not found, 126 when it could not be run, 125 when futurectl itself was at fault.\n"
-	"Standard input goes along, read to its end first, unless it is a terminal or -n is given; so do the working\n"
-	"directory, the umask and, on a Unix socket, the environment. Ctrl-C cancels the job; once more leaves it.\n"
-	"An ARG is read as JSON where it is JSON, unless the task declares that parameter a string.\n"
-	"\nExamples:\n"
+	"\n"
+	"The output of a command is passed on as it comes, and its exit status becomes\n"
+	"futurectl's own: 128+n when signal n ended it, 127 when it was not found, 126 when\n"
+	"it could not be run, 125 when futurectl itself was at fault. Standard input goes\n"
+	"along, read to its end first, unless it is a terminal or -n is given; so do the\n"
+	"working directory, the umask and, on a Unix socket, the environment.\n"
+	"\n"
+	"Ctrl-C cancels the job and waits for its end; once more leaves at once.\n"
+	"An ARG is read as JSON where it is JSON, unless the task wants a string there.\n"
+	"\n"
+	"Examples:\n"
 	"  futurectl run math.factorize 600851475143\n"
 	"  futurectl run -- sh -c 'echo hi; exit 7'\n"
 	"  tar c /etc | futurectl run --label backup -- sh -c 'xz > /tmp/etc.tar.xz'\n",
 	commands_run_options, true, run_main},
     {"submit", "[OPTION]... TASK [ARG]...\n[OPTION]... -- COMMAND [ARG]...", "hand it over and print the job's id",
-	"Submits one job and prints its id. When the id is printed the job is on disk and outlives everything.\n"
-	"Arguments are as with run; standard input goes along only with --stdin.\n"
-	"\nExamples:\n"
+	"Submits one job and prints its id. When the id is printed the job is on disk and\n"
+	"outlives client and daemon. Arguments are as with run; standard input goes along\n"
+	"only with --stdin.\n"
+	"\n"
+	"Examples:\n"
 	"  id=$(futurectl submit --timeout 10m --key nightly-1 -- make -C /srv/site)\n"
 	"  futurectl await $id\n",
 	commands_submit_options, true, submit_main},
-    {"map", "[OPTION]... TASK [-a FILE]\n[OPTION]... [-a FILE] -- COMMAND {}", "one job for each line of input, results in order",
-	"Reads items, one a line, from standard input or FILE; submits a job for each; prints the results as JSON, a line\n"
-	"each, in the same order, null for a job that failed (its cause goes to standard error).\n"
-	"For a task, a line that is a JSON array or object is all its arguments, any other its one argument. For a\n"
-	"command, {} in its arguments stands for the line; without any {} the line is its last argument.\n"
-	"Ctrl-C cancels all that has not ended. With --key, input over one batch has KEY#2, KEY#3... for the others.\n"
-	"\nExamples:\n"
+    {"map", "[OPTION]... TASK [-a FILE]\n[OPTION]... [-a FILE] -- COMMAND {}",
+	"one job for each line of input, results in order",
+	"Reads items, one a line, from standard input or FILE; submits a job for each;\n"
+	"prints the results as JSON, a line each, in the same order. A job that failed gives\n"
+	"null, and its cause on standard error.\n"
+	"\n"
+	"For a task, a line that is a JSON array or object is all its arguments, any other\n"
+	"its one argument. For a command, {} in its arguments stands for the line; without\n"
+	"any {} the line is its last argument.\n"
+	"\n"
+	"Ctrl-C cancels all that has not ended. With --key KEY, input that takes several\n"
+	"requests has KEY#2, KEY#3... for those behind the first.\n"
+	"\n"
+	"Examples:\n"
 	"  seq 1000000000000 1000000000100 | futurectl map math.factorize\n"
 	"  find /usr/share/doc -type f | futurectl map file.sha256\n"
 	"  ls *.wav | futurectl map -- flac --silent {}\n",
 	commands_map_options, true, map_main},
     {"await", "[OPTION]... SEL...", "wait until jobs have ended",
-	"Waits until all the jobs have ended, and prints them as a table. The status is 1 when any failed or was cancelled.\n"
+	"Waits until all the jobs have ended, and prints them as a table. The status is 1\n"
+	"when any failed or was cancelled.\n"
 	COMMANDS_SEL
-	"\nExamples:\n"
+	"\n"
+	"Examples:\n"
 	"  futurectl await last\n"
 	"  futurectl await --wait 10m label=nightly\n",
 	commands_await_options, false, await_main},
     {"status", "SEL...", "show jobs as they stand",
-	"Prints the jobs as a table; one job on a terminal with all that is known of it.\n" COMMANDS_SEL,
+	"Prints the jobs as a table; one job on a terminal with all that is known of it.\n"
+	COMMANDS_SEL,
 	commands_no_options, false, jobs_status_main},
     {"result", "[OPTION]... ID", "print a job's result, waiting for it if need be",
-	"Prints the result of a job as JSON. Of a job that failed or was cancelled it tells the cause, with status 1.\n"
-	"ID may be 'last'.\n",
+	"Prints the result of a job as JSON. Of a job that failed or was cancelled it tells\n"
+	"the cause, with status 1. ID may be 'last'.\n",
 	commands_result_options, false, jobs_result_main},
     {"output", "[OPTION]... ID", "print what a job's command has written so far",
-	"Prints what the command of the latest attempt wrote. It does not wait; 'futurectl follow' does. ID may be 'last'.\n",
+	"Prints what the command of the latest attempt wrote. It does not wait; 'futurectl\n"
+	"follow' does. ID may be 'last'.\n",
 	commands_output_options, false, output_main},
     {"follow", "[OPTION]... ID", "pass a job's output on until its end",
-	"Passes what the command writes on as it comes, from the start, each stream to one's own. The status is 1 when\n"
-	"the job failed or was cancelled. Ctrl-C leaves the job alone. ID may be 'last'.\n",
+	"Passes what the command writes on as it comes, from the start, each stream to\n"
+	"one's own. The status is 1 when the job failed or was cancelled. Ctrl-C leaves the\n"
+	"job alone. ID may be 'last'.\n",
 	commands_follow_options, false, output_follow_main},
     {"list", "[OPTION]... [FILTER]...", "list jobs, the newest first",
-	"Lists jobs, the newest first, as a table. FILTER is label=TEXT, state=STATE, queue=NAME, task=TASK or owner=OWNER,\n"
-	"as are the options of these names.\n"
-	"\nExamples:\n"
+	"Lists jobs as a table, the newest first. FILTER is label=TEXT, state=STATE,\n"
+	"queue=NAME, task=TASK or owner=OWNER; the options of these names say the same.\n"
+	"\n"
+	"Examples:\n"
 	"  futurectl list state=failed,cancelled\n"
-	"  futurectl list --json --all --queue slow\n",
+	"  futurectl list --json --all queue=slow\n",
 	commands_list_options, false, jobs_list_main},
     {"cancel", "[OPTION]... SEL...", "end jobs, whatever they are doing",
-	"Asks for the jobs' end. It is promised when this returns: each will end cancelled, once its whole process tree\n"
-	"is gone, for which 'futurectl await' waits. A job that had ended stays as it is.\n" COMMANDS_SEL,
+	"Asks for the jobs' end. Once this returns it is promised: each will end cancelled,\n"
+	"when its whole process tree is gone, for which 'futurectl await' waits. A job that\n"
+	"had ended stays as it is.\n"
+	COMMANDS_SEL,
 	commands_cancel_options, false, jobs_cancel_main},
-    {"tasks", "", "what the daemon can run", "Lists the tasks, with the arguments they take; [optional] ones in brackets.\n",
+    {"tasks", "", "what the daemon can run",
+	"Lists the tasks and the arguments they take, [those] that may be left out in\n"
+	"brackets.\n",
 	commands_no_options, false, info_tasks_main},
-    {"queues", "", "the queues and how full they are", "Lists the queues.\n", commands_no_options, false, info_queues_main},
-    {"stats", "", "counters and workers of the daemon", "Prints the daemon's counters and gauges, and its workers.\n",
+    {"queues", "", "the queues and how full they are",
+	"Lists the queues: how many may run at once, what waits and runs, and for how long\n"
+	"the oldest has waited.\n",
+	commands_no_options, false, info_queues_main},
+    {"stats", "", "counters and workers of the daemon",
+	"Prints the daemon's counters and gauges, and its workers.\n",
 	commands_no_options, false, info_stats_main},
 };
 
@@ -139,8 +168,8 @@ void commands_print_help(void)
 		printf("  %-9s %s\n", commands[i].name, commands[i].summary);
 	printf("\nOptions (before the command or behind it):\n");
 	options_print(commands_global);
-	printf("\nWithout --socket and --connect the socket is $FUTURED_SOCKET, else $XDG_RUNTIME_DIR/futured.sock if it is\n"
-	       "there, else /run/futured/futured.sock.\n"
+	printf("\nWithout --socket and --connect the socket is $FUTURED_SOCKET, else\n"
+	       "$XDG_RUNTIME_DIR/futured.sock if it is there, else /run/futured/futured.sock.\n"
 	       "\nTry:\n"
 	       "  futurectl run -- echo hello\n"
 	       "  futurectl run math.factorize 600851475143\n"

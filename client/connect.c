@@ -1,8 +1,9 @@
 /*
  * Finding a daemon, connecting to it and introducing oneself.
  *
- * The places are those of the protocol. A Unix socket that may not be opened is FUT_E_FORBIDDEN, every other place where
- * nobody listens FUT_E_UNREACHABLE. A client whose connecting failed is as one that never tried, but for its place.
+ * The places are those of the protocol. A Unix socket that may not be opened is FUT_E_FORBIDDEN, every other place
+ * where nobody listens FUT_E_UNREACHABLE. A client whose connecting failed is as one that never tried, but for its
+ * place.
  */
 #include "internal.h"
 
@@ -271,12 +272,14 @@ static int connect_tcp(struct fut_client *client, const char *host, const char *
 
 	r = getaddrinfo(host, port, &hints, &addresses);
 	if (r != 0)
-		return client_fail(client, FUT_E_UNREACHABLE, "no daemon answers at %s: %s", client->place, gai_strerror(r));
+		return client_fail(client, FUT_E_UNREACHABLE, "no daemon answers at %s: %s", client->place,
+		    gai_strerror(r));
 	for (address = addresses; address != NULL && fd < 0; address = address->ai_next)
 		fd = connect_address(address);
 	freeaddrinfo(addresses);
 	if (fd < 0)
-		return client_fail(client, FUT_E_UNREACHABLE, "no daemon answers at %s: %s", client->place, strerror(-fd));
+		return client_fail(client, FUT_E_UNREACHABLE, "no daemon answers at %s: %s", client->place,
+		    strerror(-fd));
 	*ret_fd = fd;
 	return 0;
 }

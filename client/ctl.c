@@ -1,8 +1,8 @@
 /*
  * Saying things, ending, connecting: what every command of futurectl needs.
  *
- * Whatever goes wrong is said once, on standard error, with what was wrong, where, and what to do; the exit status is the
- * protocol's.
+ * Whatever goes wrong is said once, on standard error, with what was wrong, where, and what to do; the exit status is
+ * the protocol's.
  */
 #include "ctl.h"
 
@@ -68,7 +68,8 @@ void ctl_die_usage(const char *format, ...)
 	va_start(args, format);
 	ctl_say_args(format, args);
 	va_end(args);
-	fprintf(stderr, "Try 'futurectl %s%s--help'.\n", ctl.command != NULL ? ctl.command : "", ctl.command != NULL ? " " : "");
+	fprintf(stderr, "Try 'futurectl %s%s--help'.\n", ctl.command != NULL ? ctl.command : "",
+	    ctl.command != NULL ? " " : "");
 	ctl_exit(ctl_status(CTL_REFUSED));
 }
 
@@ -80,10 +81,11 @@ void ctl_die_memory(void)
 static void ctl_say_unreachable(void)
 {
 	if (fut_is_local(ctl.client))
-		fputs("  Start one with 'futured', or the service with 'systemctl start futured'; another socket is named with\n"
-		      "  --socket PATH or $FUTURED_SOCKET.\n", stderr);
+		fputs("  Start one with 'futured', or the service with 'systemctl start futured'. Another\n"
+		      "  socket is named with --socket PATH or $FUTURED_SOCKET.\n", stderr);
 	else
-		fputs("  The daemon listens there only with --listen HOST:PORT or [listen] tcp in its configuration.\n", stderr);
+		fputs("  A daemon listens there only with --listen HOST:PORT, or [listen] tcp in its\n"
+		      "  configuration.\n", stderr);
 }
 
 static void ctl_say_busy(void)
@@ -91,7 +93,8 @@ static void ctl_say_busy(void)
 	struct span retry_after;
 	double seconds;
 
-	if (fut_error_data(ctl.client) != NULL && ctl_member(ctl_span(fut_error_data(ctl.client)), "retry_after", &retry_after) &&
+	if (fut_error_data(ctl.client) != NULL &&
+	    ctl_member(ctl_span(fut_error_data(ctl.client)), "retry_after", &retry_after) &&
 	    jsonspan_number(retry_after, &seconds) == 0)
 		fprintf(stderr, "  Try again in %g s.\n", seconds);
 	else
@@ -108,22 +111,25 @@ int ctl_say_failure(void)
 		ctl_say_unreachable();
 		return CTL_NO_DAEMON;
 	case FUT_E_DISCONNECTED:
-		fputs("  What was asked last may have had its effect; 'futurectl list' tells, once a daemon runs.\n", stderr);
+		fputs("  What was asked last may have had its effect: 'futurectl list' tells, once a\n"
+		      "  daemon runs.\n", stderr);
 		return CTL_NO_DAEMON;
 	case FUT_E_BUSY:
 		ctl_say_busy();
 		return CTL_BUSY;
 	case FUT_E_UNAUTHENTICATED:
-		fputs("  Give the token with --token-file FILE or $FUTURED_TOKEN; the daemon's own is 'token' in its state folder.\n",
-		    stderr);
+		fputs("  Give the token with --token-file FILE or $FUTURED_TOKEN; the daemon's own is the\n"
+		      "  file 'token' in its state folder.\n", stderr);
 		return CTL_DENIED;
 	case FUT_E_FORBIDDEN:
 		return CTL_DENIED;
 	case FUT_E_NO_SUCH_TASK:
-		fputs("  'futurectl tasks' lists what there is; a command is given behind '--': futurectl run -- COMMAND.\n", stderr);
+		fputs("  'futurectl tasks' lists what there is. To run a command, give it behind '--':\n"
+		      "  futurectl run -- COMMAND\n", stderr);
 		break;
 	case FUT_E_OUTCOME_UNKNOWN:
-		fputs("  It may have been accepted: ask again with the same --key and it will not be done twice.\n", stderr);
+		fputs("  It may have been accepted: ask again with the same --key, and it will not be done\n"
+		      "  twice.\n", stderr);
 		break;
 	}
 	return ctl_status(CTL_REFUSED);
@@ -140,7 +146,8 @@ static char *ctl_read_token(const char *path)
 	FILE *file = fopen(path, "re");
 
 	if (file == NULL || fgets(token, sizeof(token), file) == NULL)
-		ctl_die(CTL_DENIED, "cannot read a token from %s: %s", path, file == NULL ? strerror(errno) : "it is empty");
+		ctl_die(CTL_DENIED, "cannot read a token from %s: %s", path,
+		    file == NULL ? strerror(errno) : "it is empty");
 	fclose(file);
 	token[strcspn(token, "\r\n")] = '\0';
 	return token;
@@ -158,7 +165,8 @@ void ctl_connect(void)
 	if (ctl.client == NULL)
 		ctl_die_memory();
 	if (ctl.connect != NULL)
-		r = fut_connect_tcp(ctl.client, ctl.connect, ctl.token_file != NULL ? ctl_read_token(ctl.token_file) : NULL);
+		r = fut_connect_tcp(ctl.client, ctl.connect,
+		    ctl.token_file != NULL ? ctl_read_token(ctl.token_file) : NULL);
 	else if (ctl.socket != NULL)
 		r = fut_connect_unix(ctl.client, ctl.socket);
 	else

@@ -1,12 +1,12 @@
 /*
  * What the files of futurectl share.
  *
- * futurectl is one process for one command: it connects, does it, and ends with the status of the protocol. Memory that lasts as
- * long as the process is not freed one by one; running out of it ends the process. One thread; signals only set flags and wake
- * the wait (ctl_wait.c).
+ * futurectl is one process for one command: it connects, does it, and ends with the status of the protocol. Memory that
+ * lasts as long as the process is not freed one by one; running out of it ends the process. One thread; signals only
+ * set flags and wake the wait (ctl_wait.c).
  *
- * From the bottom: ctl (saying, ending, connecting) - options, value, table, progress - select, args, wait - the families of
- * commands (submit, stream, map, await, jobs, info) - commands (the table of them) - main.
+ * From the bottom: ctl (saying, ending, connecting) - options, value, table, progress - select, args, wait - the
+ * families of commands (submit, stream, map, await, jobs, info) - commands (the table of them) - main.
  */
 #ifndef CLIENT_CTL_H
 #define CLIENT_CTL_H

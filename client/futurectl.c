@@ -1,6 +1,6 @@
 /*
- * futurectl: the command line of futured. All of it is in commands.c and below; this file alone has main, so that tests can link
- * the rest.
+ * futurectl: the command line of futured. All of it is in commands.c and below; this file alone has main, so that tests
+ * can link the rest.
  */
 #include "ctl.h"
 

@@ -1,7 +1,8 @@
 /*
  * futured.h: the C interface to futured, the job service of this machine.
  *
- * A task is submitted over a socket and a future comes back as a job id; the job outlives the program that submitted it.
+ * A task is submitted over a socket and a future comes back as a job id; the job outlives the program that submitted
+ * it.
  *
  *	struct fut_client *client = fut_new("my-program");
  *	int64_t id;
@@ -15,14 +16,15 @@
  *	fut_job_free(job);
  *	fut_free(client);
  *
- * Results: 0 or more on success, else a negative enum fut_code; the client then also holds a word, a sentence and data that
- * say more. Outputs (ret_...) come last and are untouched on failure. Values are JSON text in UTF-8, without a line end.
+ * Results: 0 or more on success, else a negative enum fut_code; the client then also holds a word, a sentence and data
+ * that say more. Outputs (ret_...) come last and are untouched on failure. Values are JSON text in UTF-8, without a
+ * line end.
  *
- * Threads: there is no global state. A client, and what it returned, is used by one thread at a time; any number of threads
- * may have clients of their own.
+ * Threads: there is no global state. A client, and what it returned, is used by one thread at a time; any number of
+ * threads may have clients of their own.
  *
- * The library never aborts, exits, prints, logs, nor changes a signal's disposition or mask; a broken connection raises no
- * SIGPIPE. Calls that wait go on after a signal handler has run. It does not connect again by itself: a client whose
+ * The library never aborts, exits, prints, logs, nor changes a signal's disposition or mask; a broken connection raises
+ * no SIGPIPE. Calls that wait go on after a signal handler has run. It does not connect again by itself: a client whose
  * connection has ended answers FUT_E_DISCONNECTED until the next fut_connect.
  */
 #ifndef FUTURED_H
@@ -47,11 +49,14 @@ extern "C" {
 enum fut_code {
 	FUT_OK = 0,
 
-	/* Found on this side. Of these only FUT_E_DISCONNECTED leaves open whether a request had an effect. */
+	/*
+	 * Found on this side. Of these only FUT_E_DISCONNECTED leaves open whether a request had an effect: ask again
+	 * with the same key, and it will not be done twice.
+	 */
 	FUT_E_MEMORY = -1,
 	FUT_E_ARGUMENT = -2,     /* no JSON, not UTF-8, an unknown request, a bad place */
 	FUT_E_UNREACHABLE = -3,  /* no daemon answers there */
-	FUT_E_DISCONNECTED = -4, /* the connection ended: a request under way may have had its effect; ask again with its key */
+	FUT_E_DISCONNECTED = -4, /* the connection ended; what was under way may have had its effect */
 	FUT_E_BAD_REPLY = -5,    /* what came is not the protocol, or another version of it; the connection is closed */
 	FUT_E_TIMED_OUT = -6,    /* nothing came within the time given */
 
@@ -85,27 +90,32 @@ struct fut_jobs;
 /* The version of the library, as "0.1.0". */
 const char *fut_library_version(void);
 
-/* A client that is not connected yet, or NULL without memory. name (may be NULL) tells the daemon what program this is. */
+/*
+ * A client that is not connected yet, or NULL without memory. name (may be NULL) tells the daemon what program this is.
+ */
 struct fut_client *fut_new(const char *name);
 /* Ends the connection, never a job. NULL is allowed. Requests that were not flushed are not sent. */
 void fut_free(struct fut_client *client);
 
 /*
- * Connect and introduce oneself; an older connection of the client is closed first. Each waits until the daemon is ready,
- * which after a crash is when it has recovered.
+ * Connect and introduce oneself; an older connection of the client is closed first. Each waits until the daemon is
+ * ready, which after a crash is when it has recovered.
+ *
  * fut_connect: the Unix socket $FUTURED_SOCKET, else $XDG_RUNTIME_DIR/futured.sock if it is there, else
  * /run/futured/futured.sock.
- * fut_connect_tcp: place is "HOST:PORT", "[ADDRESS]:PORT" or ":PORT" (this machine). token NULL means $FUTURED_TOKEN, else
- * the first of the daemon's own token files that can be read: $XDG_STATE_HOME/futured/token (~/.local/state/futured/token),
- * /var/lib/futured/token.
+ *
+ * fut_connect_tcp: place is "HOST:PORT", "[ADDRESS]:PORT" or ":PORT" (this machine). token NULL means $FUTURED_TOKEN,
+ * else the first of the daemon's own token files that can be read: $XDG_STATE_HOME/futured/token
+ * (~/.local/state/futured/token), /var/lib/futured/token.
  */
 FUT_CHECKED int fut_connect(struct fut_client *client);
 FUT_CHECKED int fut_connect_unix(struct fut_client *client, const char *path);
 FUT_CHECKED int fut_connect_tcp(struct fut_client *client, const char *place, const char *token);
 
 /*
- * To wait for other descriptors as well: the socket (-1: not connected; the client keeps it), to be polled for input, and for output
- * while fut_wants_write. Then fut_receive_any with 0 until it says FUT_E_TIMED_OUT, for what came may hold several replies.
+ * To wait for other descriptors as well: the socket (-1: not connected; the client keeps it), to be polled for input,
+ * and for output while fut_wants_write. Then fut_receive_any with 0 until it says FUT_E_TIMED_OUT, for what came may
+ * hold several replies.
  */
 int fut_fd(const struct fut_client *client);
 bool fut_wants_write(const struct fut_client *client);
@@ -133,8 +143,8 @@ const char *fut_error_data(const struct fut_client *client);
 /*
  * Parameters: a JSON object, built member by member.
  *
- * A setter never fails aloud: what went wrong is kept, and the call that takes the parameters returns it. A name that is set
- * again gets the new value. No call keeps its params; they may be used again.
+ * A setter never fails aloud: what went wrong is kept, and the call that takes the parameters returns it. A name that
+ * is set again gets the new value. No call keeps its params; they may be used again.
  */
 
 struct fut_params *fut_params_new(void);
@@ -151,22 +161,25 @@ void fut_params_json(struct fut_params *params, const char *name, const char *js
  */
 
 /* Sends, waits and returns the result as JSON text, which the caller frees with free(). params may be NULL. */
-FUT_CHECKED int fut_call(struct fut_client *client, const char *method, const struct fut_params *params, char **ret_result);
+FUT_CHECKED int fut_call(struct fut_client *client, const char *method, const struct fut_params *params,
+    char **ret_result);
 
 /*
- * The same in two steps, for many requests at a time. The daemon takes them in the order sent; replies come in any order and
- * are kept until they are fetched. A request is written at the latest when the next wait begins, or by fut_flush.
+ * The same in two steps, for many requests at a time. The daemon takes them in the order sent; replies come in any
+ * order and are kept until they are fetched. A request is written at the latest when the next wait begins, or by
+ * fut_flush.
  */
-FUT_CHECKED int fut_send(struct fut_client *client, const char *method, const struct fut_params *params, int64_t *ret_request);
+FUT_CHECKED int fut_send(struct fut_client *client, const char *method, const struct fut_params *params,
+    int64_t *ret_request);
 FUT_CHECKED int fut_flush(struct fut_client *client);
 /*
- * The reply to one request, within timeout_ms (-1: no limit; 0: only what is there). FUT_E_TIMED_OUT: not yet, ask again.
- * Every other result ends the request. *ret_result as in fut_call; ret_result may be NULL.
+ * The reply to one request, within timeout_ms (-1: no limit; 0: only what is there). FUT_E_TIMED_OUT: not yet, ask
+ * again. Every other result ends the request. *ret_result as in fut_call; ret_result may be NULL.
  */
 FUT_CHECKED int fut_receive(struct fut_client *client, int64_t request, int timeout_ms, char **ret_result);
 /*
- * The reply to whichever request was answered first. *ret_request is set also where the answer is an error, and is 0 where the
- * failure is not that of a request. FUT_E_ARGUMENT when none is under way.
+ * The reply to whichever request was answered first. *ret_request is set also where the answer is an error, and is 0
+ * where the failure is not that of a request. FUT_E_ARGUMENT when none is under way.
  */
 FUT_CHECKED int fut_receive_any(struct fut_client *client, int timeout_ms, int64_t *ret_request, char **ret_result);
 /* The caller no longer wants this reply. */
@@ -206,11 +219,13 @@ enum fut_stream {
  * protocol's other parameters of submit: queue, priority, delay, timeout, max_attempts, backoff, key, label...
  * On success the job is durable.
  */
-FUT_CHECKED int fut_submit(struct fut_client *client, const char *task, const char *args, const struct fut_params *options,
-    int64_t *ret_id);
-/* Submits one job for each element of the JSON array items; their ids are *ret_first and the *ret_count - 1 after it. */
-FUT_CHECKED int fut_map(struct fut_client *client, const char *task, const char *items, const struct fut_params *options,
-    int64_t *ret_first, int64_t *ret_count);
+FUT_CHECKED int fut_submit(struct fut_client *client, const char *task, const char *args,
+    const struct fut_params *options, int64_t *ret_id);
+/*
+ * Submits one job for each element of the JSON array items; their ids are *ret_first and the *ret_count - 1 after it.
+ */
+FUT_CHECKED int fut_map(struct fut_client *client, const char *task, const char *items,
+    const struct fut_params *options, int64_t *ret_first, int64_t *ret_count);
 
 /* A job as it stands. The caller frees it. */
 FUT_CHECKED int fut_status(struct fut_client *client, int64_t id, struct fut_job **ret_job);
@@ -220,18 +235,20 @@ FUT_CHECKED int fut_await_job(struct fut_client *client, int64_t id, double wait
  * Waits for many. *ret_jobs: those that ended, in the order they did; NULL where only the end matters.
  * *ret_timed_out (may be NULL): whether wait_s was over first, which is no failure of the call.
  */
-FUT_CHECKED int fut_await(struct fut_client *client, const struct fut_range *ranges, size_t n_ranges, enum fut_when when,
-    double wait_s, bool *ret_timed_out, struct fut_jobs **ret_jobs);
+FUT_CHECKED int fut_await(struct fut_client *client, const struct fut_range *ranges, size_t n_ranges,
+    enum fut_when when, double wait_s, bool *ret_timed_out, struct fut_jobs **ret_jobs);
 /*
- * Asks for a job's end: its processes get SIGTERM and after grace_s SIGKILL. *ret_cancelled (may be NULL): true, it will end
- * cancelled (await it to know when); false, it had ended. reason may be NULL.
+ * Asks for a job's end: its processes get SIGTERM and after grace_s SIGKILL. *ret_cancelled (may be NULL): true, it
+ * will end cancelled (await it to know when); false, it had ended. reason may be NULL.
  */
-FUT_CHECKED int fut_cancel(struct fut_client *client, int64_t id, double grace_s, const char *reason, bool *ret_cancelled);
+FUT_CHECKED int fut_cancel(struct fut_client *client, int64_t id, double grace_s, const char *reason,
+    bool *ret_cancelled);
 /*
- * One page of jobs, without their args and results. params (may be NULL) has the protocol's parameters of list: filter, limit,
- * after, order, fields. *ret_next is what to give as after for the next page, 0 at the end.
+ * One page of jobs, without their args and results. params (may be NULL) has the protocol's parameters of list: filter,
+ * limit, after, order, fields. *ret_next is what to give as after for the next page, 0 at the end.
  */
-FUT_CHECKED int fut_list(struct fut_client *client, const struct fut_params *params, struct fut_jobs **ret_jobs, int64_t *ret_next);
+FUT_CHECKED int fut_list(struct fut_client *client, const struct fut_params *params, struct fut_jobs **ret_jobs,
+    int64_t *ret_next);
 
 /* A piece of what a job's command wrote. */
 struct fut_chunk {
@@ -242,8 +259,8 @@ struct fut_chunk {
 };
 
 /*
- * Output from offset on, at most limit bytes (0: as the daemon likes). wait_s 0: what is there; else it waits up to so long
- * for a byte or the end.
+ * Output from offset on, at most limit bytes (0: as the daemon likes). wait_s 0: what is there; else it waits up to so
+ * long for a byte or the end.
  */
 FUT_CHECKED int fut_output(struct fut_client *client, int64_t id, enum fut_stream stream, int64_t offset, int64_t limit,
     double wait_s, struct fut_chunk *ret_chunk);

@@ -58,8 +58,8 @@ static void info_add_params(struct table *table, struct span task)
 
 			name = ctl_member_string(param, "name");
 			type = ctl_member_string(param, "type");
-			text_add_format(&out, "%s%s%s:%s%s", out.len > 0 ? " " : "", required ? "" : "[", name != NULL ? name : "",
-			    type != NULL ? type : "any", required ? "" : "]");
+			text_add_format(&out, "%s%s%s:%s%s", out.len > 0 ? " " : "", required ? "" : "[",
+			    name != NULL ? name : "", type != NULL ? type : "any", required ? "" : "]");
 			free(name);
 			free(type);
 		}
@@ -84,7 +84,11 @@ int info_tasks_main(struct operands *operands)
 		while (jsonspan_next(&iter, &task)) {
 			info_add_string(&table, task, "task", TABLE_CYAN);
 			info_add_string(&table, task, "lane", TABLE_PLAIN);
-			table_add(&table, info_is_true(task, "pure") ? "pure" : info_is_true(task, "idempotent") ? "idempotent" : "", TABLE_DIM);
+			table_add(&table,
+			    info_is_true(task, "pure")	       ? "pure"
+			    : info_is_true(task, "idempotent") ? "idempotent"
+							       : "",
+			    TABLE_DIM);
 			info_add_params(&table, task);
 			info_add_string(&table, task, "doc", TABLE_PLAIN);
 		}

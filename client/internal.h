@@ -1,8 +1,8 @@
 /*
  * What the files of libfutured share. Nothing here begins with fut_: the shared library exports exactly what does.
  *
- * From the bottom: failure (what went wrong last) - wire (bytes and lines) - requests (what was asked and not yet fetched) -
- * connect, params, jobs, calls. A client is used by one thread at a time, so nothing is locked.
+ * From the bottom: failure (what went wrong last) - wire (bytes and lines) - requests (what was asked and not yet
+ * fetched) - connect, params, jobs, calls. A client is used by one thread at a time, so nothing is locked.
  */
 #ifndef CLIENT_INTERNAL_H
 #define CLIENT_INTERNAL_H
@@ -73,7 +73,8 @@ int client_fail_reply(struct fut_client *client, struct span error);
 /* The same of the failure that ended the connection. */
 int client_fail_ended(struct fut_client *client);
 void failure_set_reply(struct failure *failure, struct span error);
-void failure_set(struct failure *failure, int code, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+void failure_set(struct failure *failure, int code, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 void failure_clear(struct failure *failure);
 
 /* wire.c */
@@ -85,9 +86,9 @@ void wire_close(struct fut_client *client);
 /* Ends the connection for a reason that later calls return; the first reason stands. */
 void wire_end(struct fut_client *client, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /*
- * One turn: writes what the kernel takes and reads what has come, waiting up to timeout_ms (-1: no limit) where it can do neither.
- * Whole lines go to requests_take(). 1 when something was read, 0 when nothing was (a signal may have come), negative once the
- * connection has ended.
+ * One turn: writes what the kernel takes and reads what has come, waiting up to timeout_ms (-1: no limit) where it can
+ * do neither. Whole lines go to requests_take(). 1 when something was read, 0 when nothing was (a signal may have
+ * come), negative once the connection has ended.
  */
 int wire_turn(struct fut_client *client, int timeout_ms);
 /* Turns until all is written. */

@@ -1,7 +1,9 @@
 /*
- * The lines of map's input. Memory is bounded by one batch, one line and one read: who calls stops reading while the batch is full.
+ * The lines of map's input. Memory is bounded by one batch, one line and one read: who calls stops reading while the
+ * batch is full.
  *
- * A line that cannot be an item ends the input there: the items before it are done, and futurectl then says so with its status.
+ * A line that cannot be an item ends the input there: the items before it are done, and futurectl then says so with its
+ * status.
  */
 #include "items.h"
 

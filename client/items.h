@@ -31,7 +31,9 @@ struct items {
 	size_t batch_count;
 };
 
-/* file NULL or "-": standard input. Dies where it cannot be opened. Set task or command and tail before the first read. */
+/*
+ * file NULL or "-": standard input. Dies where it cannot be opened. Set task or command and tail before the first read.
+ */
 void items_open(struct items *items, const char *file);
 void items_done(struct items *items);
 /* Reads once (it may wait where there is no input yet) and takes lines for as long as the batch has room. */
@@ -43,8 +45,8 @@ bool items_is_over(const struct items *items);
 /* Stops reading for good. */
 void items_stop(struct items *items);
 /*
- * The batch as a JSON array, into out (emptied first); a new one is begun, with the lines that had been read already. Returns how
- * many items it has.
+ * The batch as a JSON array, into out (emptied first); a new one is begun, with the lines that had been read already.
+ * Returns how many items it has.
  */
 size_t items_take_batch(struct items *items, struct text *out);
 

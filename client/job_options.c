@@ -1,5 +1,6 @@
 /*
- * What may be said of a job that is submitted. The values are static: one command line is read in the life of the process.
+ * What may be said of a job that is submitted. The values are static: one command line is read in the life of the
+ * process.
  */
 #include "job_options.h"
 
@@ -8,13 +9,14 @@
 struct job_options job_options;
 
 const struct option_spec job_options_table[] = {
-    {"queue", 'q', OPTION_TEXT, &job_options.queue, "NAME", "the queue it stands in (default: default)"},
-    {"priority", 'p', OPTION_INTEGER, &job_options.priority, "N", "-1000 to 1000, higher goes first (default: 0)"},
+    {"queue", 'q', OPTION_TEXT, &job_options.queue, "NAME", "the queue it stands in (default)"},
+    {"priority", 'p', OPTION_INTEGER, &job_options.priority, "N", "-1000 to 1000, higher goes first (0)"},
     {"delay", 0, OPTION_DURATION, &job_options.delay, "TIME", "start it no sooner than in TIME"},
     {"timeout", 't', OPTION_DURATION, &job_options.timeout, "TIME", "end an attempt that takes longer"},
-    {"max-attempts", 0, OPTION_INTEGER, &job_options.max_attempts, "N", "start it again when it fails, N starts in all"},
-    {"backoff", 0, OPTION_DURATION, &job_options.backoff, "TIME", "pause before the second attempt, then doubled (default: 1s)"},
-    {"key", 'k', OPTION_TEXT, &job_options.key, "KEY", "submit it once only, however often this is asked with KEY"},
+    {"max-attempts", 0, OPTION_INTEGER, &job_options.max_attempts, "N", "start it again when it fails, N times in all"},
+    {"backoff", 0, OPTION_DURATION, &job_options.backoff, "TIME",
+	"pause before a second start, doubled each time (1s)"},
+    {"key", 'k', OPTION_TEXT, &job_options.key, "KEY", "accept it once only for this KEY"},
     {"label", 'l', OPTION_TEXT, &job_options.label, "TEXT", "a label to select it by"},
     {"retain", 0, OPTION_DURATION, &job_options.retain, "TIME", "keep it so long after its end"},
     {"lane", 0, OPTION_TEXT, &job_options.lane, "LANE", "cpu or io, where the task can run in both"},
@@ -23,7 +25,7 @@ const struct option_spec job_options_table[] = {
 };
 
 const struct option_spec job_options_command[] = {
-    {"io", 0, OPTION_FLAG, &job_options.io, NULL, "it waits more than it computes: do not count it against a core"},
+    {"io", 0, OPTION_FLAG, &job_options.io, NULL, "it mostly waits: do not count it against a core"},
     {"no-env", 0, OPTION_FLAG, &job_options.no_env, NULL, "do not send the environment along"},
     {0},
 };
@@ -54,7 +56,8 @@ const char *job_options_task(const struct operands *operands)
 	return operands->command != NULL ? "exec" : operands->at[0];
 }
 
-static void job_options_put_duration(struct fut_params *params, const char *name, const struct option_duration *duration)
+static void job_options_put_duration(struct fut_params *params, const char *name,
+    const struct option_duration *duration)
 {
 	if (duration->given)
 		fut_params_number(params, name, duration->seconds);

@@ -25,7 +25,8 @@ static struct option_duration jobs_cancel_grace;
 static const char *jobs_cancel_reason;
 
 const struct option_spec jobs_result_options[] = {
-    {"wait", 'w', OPTION_DURATION, &jobs_result_wait, "TIME", "wait no longer than TIME (0: not at all), with status 124"},
+    {"wait", 'w', OPTION_DURATION, &jobs_result_wait, "TIME",
+	"wait no longer than TIME (0: not at all), with status 124"},
     {0},
 };
 
@@ -128,8 +129,8 @@ int jobs_result_main(struct operands *operands)
 		ctl_print_line(result);
 	} else {
 		show_write_cause(job, &cause);
-		ctl_say("job %lld %s: %s", (long long)stream.id, ctl_member_is(job, "state", "failed") ? "failed" : "cancelled",
-		    ctl_text(&cause));
+		ctl_say("job %lld %s: %s", (long long)stream.id,
+		    ctl_member_is(job, "state", "failed") ? "failed" : "cancelled", ctl_text(&cause));
 		text_done(&cause);
 	}
 	free(stream.job);
@@ -174,11 +175,13 @@ int jobs_list_main(struct operands *operands)
 		limit = jobs_list.limit.value;
 	ctl_connect();
 	if (ctl.json) {
-		pages_each_listed(&select, PAGES_LIST_FIELDS, jobs_list.reverse, jobs_list.after.value, limit, jobs_print_element, &count);
+		pages_each_listed(&select, PAGES_LIST_FIELDS, jobs_list.reverse, jobs_list.after.value, limit,
+		    jobs_print_element, &count);
 		jobs_end_array(count);
 	} else {
 		show_begin_jobs(&table);
-		pages_each_listed(&select, SHOW_FIELDS, jobs_list.reverse, jobs_list.after.value, limit, jobs_add_row, &table);
+		pages_each_listed(&select, SHOW_FIELDS, jobs_list.reverse, jobs_list.after.value, limit, jobs_add_row,
+		    &table);
 		table_end(&table);
 	}
 	select_done(&select);

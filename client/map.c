@@ -1,10 +1,11 @@
 /*
  * The command map: one job for each line of input, one line of result for each, in the same order.
  *
- * Three things go on side by side in one loop: lines are gathered into batches and submitted, the results are fetched from the front
- * as they end, and on a terminal the ends are counted for the line of progress. The jobs stand in the daemon, so memory is
- * bounded by one batch and one window of results, however long the input is. The window grows while whole windows have ended, so
- * that fast jobs take few requests, and shrinks to where the front job is still awaited.
+ * Three things go on side by side in one loop: lines are gathered into batches and submitted, the results are fetched
+ * from the front as they end, and on a terminal the ends are counted for the line of progress. The jobs stand in the
+ * daemon, so memory is bounded by one batch and one window of results, however long the input is. The window grows
+ * while whole windows have ended, so that fast jobs take few requests, and shrinks to where the front job is still
+ * awaited.
  */
 #include "map.h"
 
@@ -100,7 +101,10 @@ static void map_add_range(struct map *map, int64_t first, int64_t count)
  * Submitting
  */
 
-/* The first batch has the key as it was given; whoever repeats the same input gets the same batches, so the others are numbered. */
+/*
+ * The first batch has the key as it was given; whoever repeats the same input gets the same batches, so the others are
+ * numbered.
+ */
 static void map_put_key(const struct map *map, struct fut_params *params)
 {
 	struct text key = {0};
@@ -165,7 +169,8 @@ static void map_take_submitted(struct map *map, int code, const char *result)
 
 	map->map_request = 0;
 	if (code == FUT_E_BUSY && !map->stopped) {
-		if (fut_error_data(ctl.client) != NULL && ctl_member(ctl_span(fut_error_data(ctl.client)), "retry_after", &retry_after))
+		if (fut_error_data(ctl.client) != NULL &&
+		    ctl_member(ctl_span(fut_error_data(ctl.client)), "retry_after", &retry_after))
 			(void)jsonspan_number(retry_after, &seconds);
 		map->retry_ms = map_now_ms() + 1 + (int64_t)(seconds * 1000);
 		return;
@@ -179,7 +184,8 @@ static void map_take_submitted(struct map *map, int code, const char *result)
 		return;
 	}
 	reply = ctl_span(result);
-	if (ctl_member_integer(reply, "count", -1) != (int64_t)map->batch_count || ctl_member_integer(reply, "first", 0) <= 0)
+	if (ctl_member_integer(reply, "count", -1) != (int64_t)map->batch_count ||
+	    ctl_member_integer(reply, "first", 0) <= 0)
 		ctl_die(CTL_REFUSED, "the daemon's answer to map is not of the form it should have");
 	map_add_range(map, ctl_member_integer(reply, "first", 0), (int64_t)map->batch_count);
 	text_clear(&map->batch);
@@ -251,7 +257,8 @@ static void map_print_job(struct map *map, struct span job)
 	} else {
 		state = ctl_member_string(job, "state");
 		show_write_cause(job, &cause);
-		map_print_failed(map, ctl_member_integer(job, "id", 0), state != NULL ? state : "failed", ctl_text(&cause));
+		map_print_failed(map, ctl_member_integer(job, "id", 0), state != NULL ? state : "failed",
+		    ctl_text(&cause));
 		free(state);
 		text_done(&cause);
 	}
@@ -289,7 +296,8 @@ static void map_take_window(struct map *map, const char *result)
 		}
 	}
 	/* Ids of a range that are not known are left out: whole windows of them would never end. */
-	while (map->ended && map_front(map) != NULL && map_front(map)->first < end && map->printed - before < map->asked)
+	while (map->ended && map_front(map) != NULL && map_front(map)->first < end &&
+	    map->printed - before < map->asked)
 		map_print_lost(map, "it is no longer kept");
 	map->window = map->ended ? map->window * 2 : (map->printed - before) * 2;
 	map->window = map->window < MAP_WINDOW_MIN ? MAP_WINDOW_MIN : map->window;
@@ -386,8 +394,8 @@ static void map_take_replies(struct map *map)
 
 static bool map_is_over(const struct map *map)
 {
-	return map->map_request == 0 && map->retry_ms == 0 && map->items.batch_count == 0 && items_is_over(&map->items) &&
-	       map_front(map) == NULL;
+	return map->map_request == 0 && map->retry_ms == 0 && map->items.batch_count == 0 &&
+	       items_is_over(&map->items) && map_front(map) == NULL;
 }
 
 /* Whether the batch should go out as soon as there is no input to be had at once. */
@@ -395,7 +403,8 @@ static bool map_may_send(const struct map *map)
 {
 	bool whole = items_is_full(&map->items) || items_is_over(&map->items);
 
-	return map->map_request == 0 && map->retry_ms == 0 && map->items.batch_count > 0 && (whole || job_options.key == NULL);
+	return map->map_request == 0 && map->retry_ms == 0 && map->items.batch_count > 0 &&
+	       (whole || job_options.key == NULL);
 }
 
 static int map_timeout_ms(const struct map *map, bool progress)

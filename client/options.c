@@ -1,8 +1,8 @@
 /*
  * Reading and explaining options by their tables, with getopt_long below.
  *
- * getopt_long never permutes here: an operand is taken aside and reading goes on behind it, so that "-5" can be told from an
- * option.
+ * getopt_long never permutes here: an operand is taken aside and reading goes on behind it, so that "-5" can be told
+ * from an option.
  */
 #include "options.h"
 
@@ -31,7 +31,8 @@ static void options_build(struct options *options, const struct option_spec *con
 	*letter++ = '+';
 	*letter++ = ':';
 	for (; *tables != NULL; tables++) {
-		for (const struct option_spec *spec = *tables; spec->name != NULL && options->count < OPTIONS_MAX; spec++) {
+		for (const struct option_spec *spec = *tables; spec->name != NULL && options->count < OPTIONS_MAX;
+		     spec++) {
 			options->specs[options->count] = spec;
 			options->longs[options->count] = (struct option){
 			    .name = spec->name,
@@ -81,7 +82,8 @@ static int options_take(const struct option_spec *spec, const char *value, struc
 		duration->given = true;
 		if (value_read_duration(value, &duration->seconds) == 0)
 			return 0;
-		text_add_format(wrong, "--%s takes a duration such as 90, 1.5, 1h30m or 2d, not '%s'", spec->name, value);
+		text_add_format(wrong, "--%s takes a duration such as 90, 1.5, 1h30m or 2d, not '%s'", spec->name,
+		    value);
 		return -1;
 	}
 	return -1;
@@ -107,8 +109,8 @@ static bool options_is_operand(const char *word)
 	       (word[1] == '.' && isdigit((unsigned char)word[2]));
 }
 
-int options_read(const struct option_spec *const *tables, bool stop_at_operand, bool takes_command, int argc, char **argv,
-    struct operands *ret_operands, struct text *wrong)
+int options_read(const struct option_spec *const *tables, bool stop_at_operand, bool takes_command, int argc,
+    char **argv, struct operands *ret_operands, struct text *wrong)
 {
 	struct options options = {0};
 	struct operands operands = {.at = calloc((size_t)argc + 1, sizeof(char *))};

@@ -1,5 +1,6 @@
 /*
- * options: what may stand on a command line. One table says how an option is written, what it takes and how help explains it.
+ * options: what may stand on a command line. One table says how an option is written, what it takes and how help
+ * explains it.
  */
 #ifndef CLIENT_OPTIONS_H
 #define CLIENT_OPTIONS_H
@@ -37,12 +38,12 @@ struct option_spec {
 };
 
 /*
- * Reads argv[1...] by the tables (NULL after the last). Options may stand among operands; "-5" and "-" are operands, "--" ends the
- * options. stop_at_operand: the first operand ends them too. *ret_operands points into memory that lasts. 0, or -1 with a sentence
- * in wrong.
+ * Reads argv[1...] by the tables (NULL after the last). Options may stand among operands; "-5" and "-" are operands,
+ * "--" ends the options. stop_at_operand: the first operand ends them too. *ret_operands points into memory that lasts.
+ * 0, or -1 with a sentence in wrong.
  */
-int options_read(const struct option_spec *const *tables, bool stop_at_operand, bool takes_command, int argc, char **argv,
-    struct operands *ret_operands, struct text *wrong);
+int options_read(const struct option_spec *const *tables, bool stop_at_operand, bool takes_command, int argc,
+    char **argv, struct operands *ret_operands, struct text *wrong);
 
 /* Prints a table as help shows it. */
 void options_print(const struct option_spec *table);

@@ -81,7 +81,8 @@ int output_main(struct operands *operands)
 		return output_print_json(id);
 	do {
 		limit = output_limit.given ? left : 0;
-		if (fut_output(ctl.client, id, output_is("stderr") ? FUT_STDERR : FUT_STDOUT, offset, limit, 0, &chunk) < 0)
+		if (fut_output(ctl.client, id, output_is("stderr") ? FUT_STDERR : FUT_STDOUT, offset, limit, 0,
+			&chunk) < 0)
 			ctl_die_failure();
 		if (ctl_write(STDOUT_FILENO, chunk.bytes, chunk.len) < 0)
 			ctl_die(CTL_REFUSED, "cannot write to standard output: %s", strerror(errno));
@@ -110,8 +111,8 @@ int output_follow_main(struct operands *operands)
 	succeeded = ctl_member_is(job, "state", "succeeded");
 	if (!succeeded) {
 		show_write_cause(job, &cause);
-		ctl_say("job %lld %s: %s", (long long)stream.id, ctl_member_is(job, "state", "failed") ? "failed" : "cancelled",
-		    ctl_text(&cause));
+		ctl_say("job %lld %s: %s", (long long)stream.id,
+		    ctl_member_is(job, "state", "failed") ? "failed" : "cancelled", ctl_text(&cause));
 		text_done(&cause);
 	}
 	free(stream.job);

@@ -9,7 +9,10 @@
 
 #define PAGES_SLICE 1000
 
-/* As ctl_call, but where the reply would be too large it returns NULL; only then, and for more than one job, is that no end. */
+/*
+ * As ctl_call, but where the reply would be too large it returns NULL; only then, and for more than one job, is that no
+ * end.
+ */
 static char *pages_call(const char *method, struct fut_params *params, bool may_be_smaller)
 {
 	char *result = NULL;

@@ -11,9 +11,11 @@
 #include "select.h"
 
 /* Every member of a job object but args and result, which may be large; and those as well. */
-#define PAGES_SMALL_MEMBERS \
-	"\"task\",\"queue\",\"lane\",\"priority\",\"label\",\"key\",\"owner\",\"after\",\"retry_of\",\"state\",\"reason\"," \
-	"\"attempt\",\"max_attempts\",\"timeout\",\"submitted\",\"not_before\",\"expires\",\"started\",\"finished\",\"progress\"," \
+#define PAGES_SMALL_MEMBERS                                                                                           \
+	"\"task\",\"queue\",\"lane\",\"priority\",\"label\",\"key\",\"owner\",\"after\",\"retry_of\",\"state\","      \
+	"\"reason\","                                                                                                 \
+	"\"attempt\",\"max_attempts\",\"timeout\",\"submitted\",\"not_before\",\"expires\",\"started\",\"finished\"," \
+	"\"progress\","                                                                                               \
 	"\"error\",\"usage\""
 #define PAGES_LIST_FIELDS "[" PAGES_SMALL_MEMBERS "]"
 #define PAGES_ALL_FIELDS  "[" PAGES_SMALL_MEMBERS ",\"args\",\"result\"]"
@@ -21,12 +23,14 @@
 typedef void (*pages_cb)(struct span job, void *arg);
 
 /*
- * Calls job_cb for each job of a selection that is not single: ids in the order given, a filter's by rising id. fields is a JSON
- * array. A slice that is too large for a message is asked for again in halves. Dies where the daemon refuses.
+ * Calls job_cb for each job of a selection that is not single: ids in the order given, a filter's by rising id. fields
+ * is a JSON array. A slice that is too large for a message is asked for again in halves. Dies where the daemon refuses.
  */
 void pages_each(const struct select *select, const char *fields, pages_cb job_cb, void *arg);
 
-/* The same of a filter (it may be empty: all), at most limit of them (-1: no limit), from after on (0: from the start). */
+/*
+ * The same of a filter (it may be empty: all), at most limit of them (-1: no limit), from after on (0: from the start).
+ */
 void pages_each_listed(const struct select *select, const char *fields, bool rising, int64_t after, int64_t limit,
     pages_cb job_cb, void *arg);
 

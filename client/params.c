@@ -1,8 +1,8 @@
 /*
  * Parameters: the members of a JSON object, each a name and the text of its value.
  *
- * Values are checked when they are set, so that what is sent is always one line of valid JSON; the first thing that went wrong
- * is kept in wrong and what. Pure but for its memory.
+ * Values are checked when they are set, so that what is sent is always one line of valid JSON; the first thing that
+ * went wrong is kept in wrong and what. Pure but for its memory.
  */
 #include "internal.h"
 

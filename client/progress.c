@@ -67,7 +67,8 @@ void progress_draw(const struct progress *progress)
 	progress_write_words(progress, &words);
 	bar = progress_columns() - (int)words.len - 4;
 	bar = bar > PROGRESS_BAR_MAX ? PROGRESS_BAR_MAX : bar;
-	full = progress->total == 0 || bar < 0 ? 0 : (int)((double)bar * (double)progress->ended / (double)progress->total);
+	full = progress->total == 0 || bar < 0 ? 0
+					       : (int)((double)bar * (double)progress->ended / (double)progress->total);
 	fputs("\r", stderr);
 	if (bar >= 5) {
 		fputc('[', stderr);

@@ -2,8 +2,8 @@
  * What was asked and not yet fetched: a table by id, and the replies in the order in which they came.
  *
  * A reply is kept as the line it came in, with spans into it; no tree is built of what may be 16 MiB of a job's result.
- * Notifications, and replies to requests that are not known (any more), are ignored. An error without an id cannot be tied to
- * a request: it becomes the reason for which the connection ended.
+ * Notifications, and replies to requests that are not known (any more), are ignored. An error without an id cannot be
+ * tied to a request: it becomes the reason for which the connection ended.
  */
 #include "internal.h"
 
@@ -150,7 +150,8 @@ void requests_take(struct fut_client *client, const char *line, size_t len)
 	if (requests_is_blank(text))
 		return;
 	if (jsonspan_validate_reply(text, &value, &wrong) < 0 || jsonspan_type(value) != JSONSPAN_OBJECT) {
-		wire_end(client, FUT_E_BAD_REPLY, "what answers at %s does not speak the protocol: %s", client->place, wrong.what);
+		wire_end(client, FUT_E_BAD_REPLY, "what answers at %s does not speak the protocol: %s", client->place,
+		    wrong.what);
 		return;
 	}
 	if (!jsonspan_get(value, "id", &member))
@@ -246,7 +247,10 @@ static int requests_fetch(struct fut_client *client, struct request *request, ch
 	return r;
 }
 
-/* One turn of the wire, unless deadline_ms (-1: none) is over: then FUT_E_TIMED_OUT, but not before what is there was read. */
+/*
+ * One turn of the wire, unless deadline_ms (-1: none) is over: then FUT_E_TIMED_OUT, but not before what is there was
+ * read.
+ */
 static int requests_turn(struct fut_client *client, int64_t deadline_ms)
 {
 	int64_t left = deadline_ms < 0 ? -1 : deadline_ms - requests_now_ms();

@@ -100,8 +100,8 @@ static int select_add_one(struct select *select, enum select_key key, const char
 			name[len] = '\0';
 		}
 		if (len >= sizeof(name) || job_state_parse(name, &state) < 0) {
-			text_add_format(wrong, "'%.*s' is no state: there are pending, running, succeeded, failed and cancelled",
-			    (int)len, value);
+			text_add_format(wrong, "'%.*s' is no state: there are pending, running, succeeded, failed and "
+			    "cancelled", (int)len, value);
 			return -1;
 		}
 	}
@@ -136,7 +136,8 @@ static int select_read_word(struct select *select, const char *word, struct text
 	if (equals == NULL)
 		return select_read_ids(select, word, wrong);
 	for (enum select_key key = 0; key < SELECT_KEY_COUNT; key++)
-		if (strlen(select_names[key]) == (size_t)(equals - word) && strncmp(select_names[key], word, (size_t)(equals - word)) == 0)
+		if (strlen(select_names[key]) == (size_t)(equals - word) &&
+		    strncmp(select_names[key], word, (size_t)(equals - word)) == 0)
 			return select_add_value(select, key, equals + 1, wrong);
 	text_add_format(wrong, "'%s' is no filter: there are label=, state=, queue=, task= and owner=", word);
 	return -1;
@@ -147,7 +148,8 @@ int select_read(char *const *words, size_t count, struct select *ret_select, str
 	struct select select = {.single = count == 1};
 
 	if (count == 0) {
-		text_add_string(wrong, "which jobs? Give ids (3,5-9), 'last', or a filter (label=, state=, queue=, task=)");
+		text_add_string(wrong,
+		    "which jobs? Give ids (3,5-9), 'last', or a filter (label=, state=, queue=, task=)");
 		return -1;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -275,7 +277,8 @@ void select_put(const struct select *select, struct fut_params *params)
 			if (range->first == range->last)
 				text_add_format(&out, "%s%lld", i > 0 ? "," : "", (long long)range->first);
 			else
-				text_add_format(&out, "%s\"%lld-%lld\"", i > 0 ? "," : "", (long long)range->first, (long long)range->last);
+				text_add_format(&out, "%s\"%lld-%lld\"", i > 0 ? "," : "", (long long)range->first,
+				    (long long)range->last);
 		}
 		text_add(&out, "]", 1);
 		fut_params_json(params, "ids", ctl_text(&out), SIZE_MAX);

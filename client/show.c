@@ -1,5 +1,6 @@
 /*
- * A job as people see it. On a pipe the cells are exact (times in full, durations in seconds), on a terminal they are short.
+ * A job as people see it. On a pipe the cells are exact (times in full, durations in seconds), on a terminal they are
+ * short.
  */
 #include "show.h"
 
@@ -10,6 +11,8 @@
 
 #include "ctl.h"
 #include "value.h"
+
+#define SHOW_VALUE_MAX 300 /* of a page of details; --json has all */
 
 static const char *const show_heads[] = {">ID", "STATE", "TASK", "QUEUE", "LABEL", ">AGE", ">TIME", "NOTE"};
 
@@ -40,7 +43,8 @@ void show_write_cause(struct span job, struct text *out)
 
 	if (!show_get(job, "error", &error))
 		return;
-	type = ctl_member_string(error, "type");
+	/* That it was cancelled is told by its state. */
+	type = ctl_member_is(error, "type", "Cancelled") ? NULL : ctl_member_string(error, "type");
 	message = ctl_member_string(error, "message");
 	tail = ctl_member_string(error, "stderr_tail");
 	text_add_format(out, "%s%s%s", type != NULL ? type : "", type != NULL && message != NULL ? ": " : "",
@@ -204,6 +208,13 @@ static void show_print_member(const char *name, struct span value)
 	enum table_colour colour = TABLE_PLAIN;
 
 	show_write_value(value, &text);
+	if (text.len > SHOW_VALUE_MAX) {
+		text.len = SHOW_VALUE_MAX;
+		/* Not in the midst of a character. */
+		while (((unsigned char)text.at[text.len] & 0xc0) == 0x80)
+			text.len--;
+		text_add_string(&text, "...");
+	}
 	if (strcmp(name, "state") == 0)
 		colour = show_colour(text_string(&text));
 	table_print(name, TABLE_BOLD);

@@ -1,6 +1,6 @@
 /*
- * show: a job as people see it: its cause, its row in a table, its page of details. Jobs are valid spans of job objects; members that
- * were not asked for show as empty.
+ * show: a job as people see it: its cause, its row in a table, its page of details. Jobs are valid spans of job
+ * objects; members that were not asked for show as empty.
  */
 #ifndef CLIENT_SHOW_H
 #define CLIENT_SHOW_H
@@ -10,8 +10,9 @@
 #include "text.h"
 
 /* The members that the rows of a table need, as a JSON array for `fields`. */
-#define SHOW_FIELDS \
-	"[\"state\",\"task\",\"queue\",\"label\",\"reason\",\"submitted\",\"started\",\"finished\",\"progress\",\"error\"]"
+#define SHOW_FIELDS                                                                                               \
+	"[\"state\",\"task\",\"queue\",\"label\",\"reason\",\"submitted\",\"started\",\"finished\",\"progress\"," \
+	"\"error\"]"
 
 /* Why a job failed or was cancelled, one line: "ExitStatus: exit status 3 (sh: 1: foo: not found)". */
 void show_write_cause(struct span job, struct text *out);

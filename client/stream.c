@@ -1,8 +1,8 @@
 /*
  * Waiting for the end of one job, with its output passed on as it comes.
  *
- * Up to three requests are in flight side by side: output of either stream, with wait, and await. Each answer of output asks for the
- * next piece; the job's end ends it all.
+ * Up to three requests are in flight side by side: output of either stream, with wait, and await. Each answer of output
+ * asks for the next piece; the job's end ends it all.
  */
 #include "stream.h"
 

@@ -214,7 +214,8 @@ int run_main(struct operands *operands)
 	free(result);
 	stream_run(&stream);
 	if (stream.job == NULL) {
-		ctl_say("job %lld has not ended; it goes on: futurectl await %lld", (long long)stream.id, (long long)stream.id);
+		ctl_say("job %lld has not ended; it goes on: futurectl await %lld", (long long)stream.id,
+		    (long long)stream.id);
 		return CTL_TIMED_OUT;
 	}
 	status = run_finish(operands, &stream);

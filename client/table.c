@@ -1,6 +1,6 @@
 /*
- * Tables on standard output. On a terminal up to TABLE_ROWS rows are kept to find the columns' widths, so that a long table still
- * begins at once and memory stays flat.
+ * Tables on standard output. On a terminal up to TABLE_ROWS rows are kept to find the columns' widths, so that a long
+ * table still begins at once and memory stays flat.
  */
 #include "table.h"
 
@@ -40,7 +40,8 @@ static bool table_has_colour(void)
 	const char *term = getenv("TERM");
 	const char *no_color = getenv("NO_COLOR");
 
-	return table_is_terminal() && (no_color == NULL || no_color[0] == '\0') && (term == NULL || strcmp(term, "dumb") != 0);
+	return table_is_terminal() && (no_color == NULL || no_color[0] == '\0') &&
+	       (term == NULL || strcmp(term, "dumb") != 0);
 }
 
 static char *table_escape(const char *text)
@@ -57,7 +58,8 @@ static char *table_escape(const char *text)
 			/* The C1 control characters are U+0080 to U+009F: C2 80 to C2 9F. */
 			if ((unsigned char)*at < 0x20 || *at == 0x7f)
 				text_add_format(&out, "\\x%02x", (unsigned char)*at);
-			else if ((unsigned char)*at == 0xc2 && (unsigned char)at[1] >= 0x80 && (unsigned char)at[1] < 0xa0)
+			else if ((unsigned char)*at == 0xc2 && (unsigned char)at[1] >= 0x80 &&
+				 (unsigned char)at[1] < 0xa0)
 				text_add_format(&out, "\\x%02x", (unsigned char)*++at);
 			else
 				text_add(&out, at, 1);

@@ -1,7 +1,8 @@
 /*
- * table: rows and columns on standard output. On a terminal they are aligned, with a head and colour, and the widest columns
- * are cut to fit the window; elsewhere a row is a line, its cells separated by tabs, without a head. Control characters in a cell are
- * written as escapes (\t, \n, \\, \x1b) in both, so that a cell can neither break a row nor command a terminal.
+ * table: rows and columns on standard output. On a terminal they are aligned, with a head and colour, and the widest
+ * columns are cut to fit the window; elsewhere a row is a line, its cells separated by tabs, without a head. Control
+ * characters in a cell are written as escapes (\t, \n, \\, \x1b) in both, so that a cell can neither break a row nor
+ * command a terminal.
  */
 #ifndef CLIENT_TABLE_H
 #define CLIENT_TABLE_H
@@ -37,7 +38,10 @@ struct table {
 /* Whether tables are drawn for people. */
 bool table_is_terminal(void);
 void table_begin(struct table *table, const char *const *heads, size_t n_columns);
-/* Adds the next cell, from left to right; text may be NULL for an empty one. A row that is full is printed when its time comes. */
+/*
+ * Adds the next cell, from left to right; text may be NULL for an empty one. A row that is full is printed when its
+ * time comes.
+ */
 void table_add(struct table *table, const char *text, enum table_colour colour);
 /* Prints what is left. */
 void table_end(struct table *table);

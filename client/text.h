@@ -1,8 +1,8 @@
 /*
  * text: a growing buffer of bytes, for building JSON and tables.
  *
- * Running out of memory is remembered in failed and makes all later additions do nothing, so that a caller may check once at
- * the end. What stands in it is always followed by a NUL. Zeroes are an empty text.
+ * Running out of memory is remembered in failed and makes all later additions do nothing, so that a caller may check
+ * once at the end. What stands in it is always followed by a NUL. Zeroes are an empty text.
  */
 #ifndef CLIENT_TEXT_H
 #define CLIENT_TEXT_H

@@ -1,5 +1,6 @@
 /*
- * How people write numbers, durations and times, and how they are shown. Pure; the locale's numbers are not set in futurectl.
+ * How people write numbers, durations and times, and how they are shown. Pure; the locale's numbers are not set in
+ * futurectl.
  */
 #include "value.h"
 

@@ -1,6 +1,6 @@
 /*
- * Waiting for the daemon, for input and for Ctrl-C at once. The handler writes a byte to a pipe of ours, so a signal between two
- * waits is not lost.
+ * Waiting for the daemon, for input and for Ctrl-C at once. The handler writes a byte to a pipe of ours, so a signal
+ * between two waits is not lost.
  */
 #include "wait.h"
 

@@ -1,10 +1,10 @@
 /*
  * Bytes to and from the daemon, and the lines among them.
  *
- * The daemon stops reading a client that does not read, so whoever has something to write also reads meanwhile: no amount of
- * pipelining can lock the two up. The socket stays in blocking mode, every call says for itself whether it may block. A
- * failed write does not end the connection at once, since the daemon may have said why before it closed; the end of the
- * input does. Once ended, a wire never comes back: fut_connect makes a new one.
+ * The daemon stops reading a client that does not read, so whoever has something to write also reads meanwhile: no
+ * amount of pipelining can lock the two up. The socket stays in blocking mode, every call says for itself whether it
+ * may block. A failed write does not end the connection at once, since the daemon may have said why before it closed;
+ * the end of the input does. Once ended, a wire never comes back: fut_connect makes a new one.
  */
 #include "internal.h"
 
@@ -117,7 +117,8 @@ static void wire_write(struct wire *wire)
 	ssize_t n;
 
 	while (wire_has_output(wire)) {
-		n = send(wire->fd, wire->out.at + wire->out_done, wire->out.len - wire->out_done, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = send(wire->fd, wire->out.at + wire->out_done, wire->out.len - wire->out_done,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n >= 0) {
 			wire->out_done += (size_t)n;
 			continue;
