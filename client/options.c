@@ -141,12 +141,12 @@ int options_read(const struct option_spec *const *tables, bool stop_at_operand, 
 		}
 		code = getopt_long(argc, argv, options.shorts, options.longs, NULL);
 		spec = code == '?' || code == ':' ? NULL : options_find(&options, code);
-		if (spec == NULL) {
+		if (spec == NULL)
 			options_explain(&options, code, word, wrong);
+		if (spec == NULL || options_take(spec, optarg, wrong) < 0) {
+			free(operands.at);
 			return -1;
 		}
-		if (options_take(spec, optarg, wrong) < 0)
-			return -1;
 	}
 	while (operands.command == NULL && optind < argc)
 		operands.at[operands.count++] = argv[optind++];

@@ -39,8 +39,8 @@ struct option_spec {
 
 /*
  * Reads argv[1...] by the tables (NULL after the last). Options may stand among operands; "-5" and "-" are operands,
- * "--" ends the options. stop_at_operand: the first operand ends them too. *ret_operands points into memory that lasts.
- * 0, or -1 with a sentence in wrong.
+ * "--" ends the options. stop_at_operand: the first operand ends them too. ret_operands->at is freed by the caller; the
+ * words are argv's. 0, or -1 with a sentence in wrong.
  */
 int options_read(const struct option_spec *const *tables, bool stop_at_operand, bool takes_command, int argc,
     char **argv, struct operands *ret_operands, struct text *wrong);

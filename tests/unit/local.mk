@@ -72,3 +72,18 @@ tests_unit_test_netaddr_LDADD = $(unit_ldadd)
 check_PROGRAMS += tests/unit/test_notify
 tests_unit_test_notify_SOURCES = tests/unit/test_notify.c
 tests_unit_test_notify_LDADD = $(unit_ldadd)
+
+# The client's: futurectl's objects without its main, and the library's below them.
+client_ldadd = libctl.la $(CHECK_LIBS)
+
+check_PROGRAMS += tests/unit/test_client_value
+tests_unit_test_client_value_SOURCES = tests/unit/test_client_value.c
+tests_unit_test_client_value_LDADD = $(client_ldadd)
+
+check_PROGRAMS += tests/unit/test_client_words
+tests_unit_test_client_words_SOURCES = tests/unit/test_client_words.c
+tests_unit_test_client_words_LDADD = $(client_ldadd)
+
+check_PROGRAMS += tests/unit/test_client_wire
+tests_unit_test_client_wire_SOURCES = tests/unit/test_client_wire.c
+tests_unit_test_client_wire_LDADD = $(client_ldadd)
