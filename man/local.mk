@@ -1,1 +1,3 @@
 # To add a page: put its name in this list.
+
+dist_man_MANS += man/futured.8 man/futured.conf.5
