@@ -9,12 +9,17 @@ AM_TESTS_ENVIRONMENT = \
 	FUTURED='$(abs_top_builddir)/futured'; FUTURECTL='$(abs_top_builddir)/futurectl'; \
 	export FUTURED FUTURECTL;
 
-TESTS += tests/layers.py
+TESTS += tests/layers.py tests/run-stories.py
 
 EXTRA_DIST += \
 	tests/README.md \
+	tests/bench \
+	tests/fault \
 	tests/layers.py \
-	tests/run-unit.py
+	tests/run-stories.py \
+	tests/run-unit.py \
+	tests/story \
+	tests/units.py
 
 if HAVE_CHECK
 include tests/unit/local.mk
