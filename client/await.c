@@ -20,13 +20,11 @@
 
 static struct option_duration await_wait;
 static bool await_any;
-static bool await_first_failure;
 static bool await_quiet;
 
 const struct option_spec await_options[] = {
     {"wait", 'w', OPTION_DURATION, &await_wait, "TIME", "give up after TIME, with status 124; the jobs go on"},
     {"any", 0, OPTION_FLAG, &await_any, NULL, "until the first has ended"},
-    {"first-failure", 0, OPTION_FLAG, &await_first_failure, NULL, "until all have ended, or one has failed"},
     {"quiet", 'q', OPTION_FLAG, &await_quiet, NULL, "print nothing in the end; the status tells"},
     {0},
 };
@@ -38,8 +36,8 @@ static struct fut_params *await_params(const struct select *select)
 	select_put(select, params);
 	if (await_wait.given)
 		fut_params_number(params, "wait", await_wait.seconds);
-	if (await_any || await_first_failure)
-		fut_params_string(params, "return_when", await_any ? "any" : "first_failure");
+	if (await_any)
+		fut_params_string(params, "return_when", "any");
 	if (await_quiet || (!ctl.json && !select_is_filter(select)))
 		fut_params_bool(params, "jobs", false);
 	else if (!ctl.json)
@@ -158,8 +156,6 @@ int await_main(struct operands *operands)
 	char *result;
 	int status = CTL_DONE;
 
-	if (await_any && await_first_failure)
-		ctl_die_usage("--any and --first-failure exclude each other");
 	select_read_or_die(operands->at, operands->count, &select);
 	result = await_result(&select);
 	reply = ctl_span(result);

@@ -13,6 +13,8 @@
 #include "show.h"
 #include "stream.h"
 
+#define OUTPUT_PIECE 65536 /* bytes asked for at a time */
+
 static const char *output_stream;
 static bool output_stderr;
 static struct option_integer output_offset;
@@ -80,7 +82,7 @@ int output_main(struct operands *operands)
 	if (ctl.json)
 		return output_print_json(id);
 	do {
-		limit = output_limit.given ? left : 0;
+		limit = left < OUTPUT_PIECE ? left : OUTPUT_PIECE;
 		if (fut_output(ctl.client, id, output_is("stderr") ? FUT_STDERR : FUT_STDOUT, offset, limit, 0,
 			&chunk) < 0)
 			ctl_die_failure();

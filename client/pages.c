@@ -9,21 +9,6 @@
 
 #define PAGES_SLICE 1000
 
-/*
- * As ctl_call, but where the reply would be too large it returns NULL; only then, and for more than one job, is that no
- * end.
- */
-static char *pages_call(const char *method, struct fut_params *params, bool may_be_smaller)
-{
-	char *result = NULL;
-
-	if (fut_call(ctl.client, method, params, &result) < 0 &&
-	    (!may_be_smaller || fut_error_code(ctl.client) != FUT_E_TOO_LARGE))
-		ctl_die_failure();
-	fut_params_free(params);
-	return result;
-}
-
 static void pages_hand_out(struct span jobs, pages_cb job_cb, void *arg)
 {
 	struct jsonspan_iter iter;
@@ -36,7 +21,22 @@ static void pages_hand_out(struct span jobs, pages_cb job_cb, void *arg)
 		job_cb(job, arg);
 }
 
-static char *pages_call_range(int64_t first, int64_t last, const char *fields)
+/*
+ * As ctl_call, but NULL where the reply would be too large and could be halved, or none of the ids is known and that
+ * may be; fut_error_code tells which. /
+ */
+static char *pages_call(const char *method, struct fut_params *params, bool halves, bool may_lack)
+{
+	char *result = NULL;
+	int code = fut_call(ctl.client, method, params, &result);
+
+	if (code < 0 && !(halves && code == FUT_E_TOO_LARGE) && !(may_lack && code == FUT_E_NOT_FOUND))
+		ctl_die_failure();
+	fut_params_free(params);
+	return result;
+}
+
+static char *pages_call_range(int64_t first, int64_t last, const char *fields, bool may_lack)
 {
 	struct fut_params *params = ctl_params();
 	struct fut_range range = {first, last};
@@ -44,23 +44,28 @@ static char *pages_call_range(int64_t first, int64_t last, const char *fields)
 
 	select_put(&slice, params);
 	fut_params_json(params, "fields", fields, SIZE_MAX);
-	return pages_call("status", params, last > first);
+	return pages_call("status", params, last > first, may_lack);
 }
 
 static void pages_each_in_range(const struct fut_range *range, const char *fields, pages_cb job_cb, void *arg)
 {
 	int64_t slice = PAGES_SLICE, first = range->first, last;
+	bool found = false;
 	char *result;
 
 	while (first <= range->last) {
 		last = range->last - first < slice ? range->last : first + slice - 1;
-		result = pages_call_range(first, last, fields);
-		if (result == NULL) {
+		/* Ids in the midst of a range may be unknown, but not all of them. */
+		result = pages_call_range(first, last, fields, found || last < range->last);
+		if (result == NULL && fut_error_code(ctl.client) == FUT_E_TOO_LARGE) {
 			slice = (last - first + 1) / 2;
 			continue;
 		}
-		pages_hand_out(ctl_span(result), job_cb, arg);
-		free(result);
+		if (result != NULL) {
+			found = true;
+			pages_hand_out(ctl_span(result), job_cb, arg);
+			free(result);
+		}
 		first = last + 1;
 	}
 }
@@ -86,7 +91,7 @@ static char *pages_call_list(const struct select *select, const char *fields, bo
 	fut_params_integer(params, "limit", limit);
 	if (after > 0)
 		fut_params_integer(params, "after", after);
-	return pages_call("list", params, limit > 1);
+	return pages_call("list", params, limit > 1, false);
 }
 
 void pages_each_listed(const struct select *select, const char *fields, bool rising, int64_t after, int64_t limit,

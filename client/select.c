@@ -203,28 +203,43 @@ void select_done(struct select *select)
 	*select = (struct select){0};
 }
 
-static int64_t select_find_last(void)
+/* One page of one job at most; it may be empty and still not be the end. */
+static struct fut_jobs *select_list_last(const char *filter, int64_t *after)
 {
 	struct fut_params *params = ctl_params();
-	struct select mine = {0};
-	struct text filter = {0};
 	struct fut_jobs *jobs;
-	int64_t next, id;
 
-	if (select_add_one(&mine, SELECT_OWNER, fut_owner(ctl.client), strlen(fut_owner(ctl.client)), &filter) < 0)
-		ctl_die(CTL_REFUSED, "%s", text_string(&filter));
-	select_write_filter(&mine, &filter);
-	fut_params_json(params, "filter", ctl_text(&filter), SIZE_MAX);
+	fut_params_json(params, "filter", filter, SIZE_MAX);
 	fut_params_string(params, "order", "-id");
 	fut_params_integer(params, "limit", 1);
 	fut_params_json(params, "fields", "[]", SIZE_MAX);
-	if (fut_list(ctl.client, params, &jobs, &next) < 0)
+	if (*after > 0)
+		fut_params_integer(params, "after", *after);
+	if (fut_list(ctl.client, params, &jobs, after) < 0)
 		ctl_die_failure();
-	if (fut_jobs_count(jobs) == 0)
-		ctl_die(CTL_REFUSED, "'last': %s has no jobs", fut_owner(ctl.client));
-	id = fut_job_id(fut_jobs_at(jobs, 0));
-	fut_jobs_free(jobs);
 	fut_params_free(params);
+	return jobs;
+}
+
+static int64_t select_find_last(void)
+{
+	const char *owner = fut_owner(ctl.client);
+	struct select mine = {0};
+	struct text filter = {0};
+	struct fut_jobs *jobs;
+	int64_t after = 0, id = 0;
+
+	if (select_add_one(&mine, SELECT_OWNER, owner, strlen(owner), &filter) < 0)
+		ctl_die(CTL_REFUSED, "%s", text_string(&filter));
+	select_write_filter(&mine, &filter);
+	do {
+		jobs = select_list_last(ctl_text(&filter), &after);
+		if (fut_jobs_count(jobs) > 0)
+			id = fut_job_id(fut_jobs_at(jobs, 0));
+		fut_jobs_free(jobs);
+	} while (id == 0 && after > 0);
+	if (id == 0)
+		ctl_die(CTL_REFUSED, "'last': %s has no jobs", owner);
 	text_done(&filter);
 	select_done(&mine);
 	return id;

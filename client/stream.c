@@ -43,6 +43,14 @@ static void stream_ask_output(struct stream_state *state, struct stream_channel 
 	channel->request = ctl_send("output", params);
 }
 
+static void stream_start_output(struct stream_state *state)
+{
+	if (state->stream->stdout_too)
+		stream_ask_output(state, &state->channels[0]);
+	if (state->stream->stderr_too)
+		stream_ask_output(state, &state->channels[1]);
+}
+
 static void stream_ask_end(struct stream_state *state)
 {
 	struct fut_params *params = ctl_params();
@@ -104,6 +112,8 @@ static void stream_take_end(struct stream_state *state, const char *result)
 	state->stream->job = strndup(job.at, job.len);
 	if (state->stream->job == NULL)
 		ctl_die_memory();
+	if (state->stream->output_last)
+		stream_start_output(state);
 }
 
 static void stream_take(struct stream_state *state, int64_t request, const char *result)
@@ -137,10 +147,8 @@ void stream_run(struct stream *stream)
 
 	stream->job = NULL;
 	stream->broken_out = false;
-	if (stream->stdout_too)
-		stream_ask_output(&state, &state.channels[0]);
-	if (stream->stderr_too)
-		stream_ask_output(&state, &state.channels[1]);
+	if (!stream->output_last)
+		stream_start_output(&state);
 	stream_ask_end(&state);
 	while (!stream_is_over(&state)) {
 		if (wait_signal() != 0)

@@ -12,6 +12,7 @@
 struct stream {
 	int64_t id;
 	bool stdout_too, stderr_too; /* which output to pass on, each to one's own */
+	bool output_last;            /* pass it on once the job has ended: then it is that of its last attempt */
 	bool cancels; /* Ctrl-C, and nobody reading our output, cancel the job; wait_catch_signals was called */
 	double wait_s;               /* FUT_FOREVER: no limit */
 	const char *fields;          /* of the job that is wanted in the end, a JSON array; NULL for all */

@@ -194,6 +194,7 @@ int run_main(struct operands *operands)
 	struct stream stream = {
 	    .stdout_too = command && !ctl.json,
 	    .stderr_too = command && !ctl.json,
+	    .output_last = job_options.max_attempts.given && job_options.max_attempts.value > 1,
 	    .cancels = true,
 	    .wait_s = run_wait.given ? run_wait.seconds : FUT_FOREVER,
 	    .fields = ctl.json ? NULL : command ? "[\"state\",\"error\"]" : "[\"state\",\"error\",\"result\"]",
