@@ -16,7 +16,8 @@ static struct loop *loop;
 static struct waits *waits;
 static struct http_server *server;
 static unsigned n_done, n_failed;
-static uint64_t last_token;
+static uint64_t last_token, last_turn;
+#define TURN 900000 /* tokens from here up are of turns() */
 static char last_json[512];
 
 static void
@@ -27,6 +28,8 @@ done(uint64_t job, uint64_t token, struct outcome *outcome, void *arg)
 	n_done++;
 	n_failed += outcome->error != JOB_ERROR_NONE;
 	last_token = token;
+	if (token >= TURN)
+		last_turn = token;
 	snprintf(last_json, sizeof(last_json), "%.*s", (int)outcome->len, outcome->json);
 	outcome_done(outcome);
 }
@@ -177,9 +180,11 @@ END_TEST
 static void
 turns(void)
 {
-	for (uint64_t i = 0; i < 4; i++) {
-		begin(&task_noop_io, 900000 + i, "[]");
-		PUMP(loop, last_token == 900000 + i);
+	static uint64_t token = TURN;
+
+	for (uint64_t end = token + 4; token < end; token++) {
+		begin(&task_noop_io, token, "[]");
+		PUMP(loop, last_turn == token);
 	}
 }
 
