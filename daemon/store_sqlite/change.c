@@ -1,0 +1,426 @@
+/*
+ * change: what happens to jobs that are there: they end, go back, are cancelled, begin, are forgotten.
+ *
+ * Whether a row is where the batch believes it to be is asked by deleting it there: the number of rows that went is the
+ * answer, and what raced with it (a cancel, a late result, a second start) finds nothing. Invariant: a job leaves one
+ * of ready, delayed, running, done and enters another within the same call.
+ */
+#include "db.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/mem.h"
+
+/* Deletes by statement: 1 when the row was there, 0 when not, -1. */
+static int
+change_drop(struct sq_db *db, enum sq_statement which)
+{
+	return sq_run(db, which) < 0 ? -1 : sqlite3_changes(db->sqlite);
+}
+
+static int
+change_drop_running(struct sq_db *db, enum sq_statement which, int64_t id, uint64_t token)
+{
+	sq_bind(db, which, 1, id);
+	sq_bind(db, which, 2, (int64_t)token);
+	return change_drop(db, which);
+}
+
+static void
+change_bind_ready(struct sq_db *db, enum sq_statement which, int64_t line, int priority, int64_t id)
+{
+	sq_bind(db, which, 1, line);
+	sq_bind(db, which, 2, -priority);
+	sq_bind(db, which, 3, id);
+}
+
+static int
+change_drop_ready(struct sq_db *db, const struct spec *spec)
+{
+	int64_t task, line;
+
+	if (sq_names_spec(db, spec, &task, &line) < 0)
+		return -1;
+	change_bind_ready(db, SQ_READY_DROP, line, spec->priority, spec->id);
+	return change_drop(db, SQ_READY_DROP);
+}
+
+/* ---- ends ------------------------------------------------------------------------------------------------- */
+
+#define SEQ_BLOCK (1 << 20)
+
+int64_t
+sq_ends_note(struct sq_db *db, int64_t id, const struct store_end *end)
+{
+	if (db->seq == db->meta.seq_reserved) {
+		db->meta.seq_reserved += SEQ_BLOCK;
+		db->meta_owed = true;
+	}
+	db->ends = mem_room(db->ends, db->n_ends, &db->ends_capacity, sizeof(*db->ends));
+	db->ends[db->n_ends++] = (struct sq_end){.id = id, .seq = ++db->seq, .end = end};
+	return db->seq;
+}
+
+struct end_feed {
+	struct sq_feed feed;
+	const struct sq_end *ends;
+	size_t n, at;
+};
+
+static bool
+end_feed_next(struct sq_feed *base)
+{
+	struct end_feed *feed = (struct end_feed *)base;
+
+	return feed->at++ < feed->n;
+}
+
+static void
+end_feed_column(const struct sq_feed *base, sqlite3_context *context, int column)
+{
+	const struct end_feed *feed = (const struct end_feed *)base;
+	const struct sq_end *row = &feed->ends[feed->at - 1];
+	const struct store_end *end = row->end;
+
+	switch (column) {
+	case 0: sqlite3_result_int64(context, row->id); break;
+	case 1: sqlite3_result_int64(context, row->seq); break;
+	case 2: sqlite3_result_int(context, (int)end->state); break;
+	case 3: sqlite3_result_int(context, end->attempt); break;
+	case 4: sq_feed_time(context, end->started_ms); break;
+	case 5: sq_feed_time(context, end->finished_ms); break;
+	case 6: sq_feed_time(context, end->until_ms); break;
+	case 7: sqlite3_result_int(context, end->worker); break;
+	case 8: sqlite3_result_int(context, end->output); break;
+	case 9: sq_feed_time(context, end->usage.known ? end->usage.user_us : SPEC_NONE); break;
+	case 10: sq_feed_time(context, end->usage.known ? end->usage.system_us : SPEC_NONE); break;
+	case 11: sq_feed_time(context, end->usage.known ? end->usage.max_rss_kib : SPEC_NONE); break;
+	case 12: sq_feed_span(context, end->json); break;
+	}
+}
+
+int
+sq_ends_write(struct sq_db *db)
+{
+	struct end_feed feed = {.feed = {end_feed_next, end_feed_column}, .ends = db->ends, .n = db->n_ends};
+
+	if (db->n_ends == 0)
+		return 0;
+	db->done_change += (int64_t)db->n_ends;
+	db->n_ends = 0;
+	return sq_feed_run(db, SQ_DONE_PUT, &feed.feed);
+}
+
+/* One end at once, for what must see it within the same batch. */
+static int
+change_end(struct sq_db *db, int64_t id, const struct store_end *end, int64_t *ret_seq)
+{
+	*ret_seq = sq_ends_note(db, id, end);
+	return sq_ends_write(db);
+}
+
+char *
+sq_error_text(const char *format, int attempt)
+{
+	const char *place = strstr(format, "%d");
+
+	if (place == NULL)
+		return mem_text(format);
+	return mem_format("%.*s%d%s", (int)(place - format), format, attempt, place + 2);
+}
+
+static int64_t
+change_until(const struct sq_db *db, int64_t now_ms, int64_t retain_ms)
+{
+	return now_ms + (retain_ms != SPEC_NONE ? retain_ms : db->retention_ms);
+}
+
+/* ---- finish ----------------------------------------------------------------------------------------------- */
+
+int
+sq_finish(struct sq_db *db, struct store_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_finish; i++) {
+		struct store_finish *finish = &batch->finish[i];
+		int found = finish->from_ready
+		    ? change_drop_ready(db, finish->spec)
+		    : change_drop_running(db, SQ_RUNNING_DROP, finish->spec->id, finish->token);
+
+		if (found < 0)
+			return -1;
+		finish->answer = found > 0 ? STORE_OK : STORE_FENCED;
+		finish->seq = found > 0 ? sq_ends_note(db, finish->spec->id, &finish->end) : 0;
+	}
+	return sq_ends_write(db);
+}
+
+/* ---- release ---------------------------------------------------------------------------------------------- */
+
+static int
+release_to(struct sq_db *db, const struct store_release *release)
+{
+	const struct spec *spec = release->spec;
+	int64_t task, line;
+
+	if (sq_names_spec(db, spec, &task, &line) < 0)
+		return -1;
+	if (release->run_at_ms == SPEC_NONE) {
+		change_bind_ready(db, SQ_READY_ADD, line, spec->priority, spec->id);
+		sq_bind(db, SQ_READY_ADD, 4, release->attempt);
+		return sq_run(db, SQ_READY_ADD);
+	}
+	db->delayed_changed = true;
+	sq_bind(db, SQ_DELAYED_ADD, 1, spec->id);
+	sq_bind(db, SQ_DELAYED_ADD, 2, release->run_at_ms);
+	sq_bind(db, SQ_DELAYED_ADD, 3, release->attempt);
+	sq_bind(db, SQ_DELAYED_ADD, 4, line);
+	return sq_run(db, SQ_DELAYED_ADD);
+}
+
+/* It runs by that token still, so a cancel request stands in the row: it ends by it. */
+static int
+release_cancelled(struct sq_db *db, const struct store_release *release)
+{
+	sqlite3_stmt *row = db->statements[SQ_RUNNING_GET];
+	char *error = sq_error_text(db->cancelled_error, release->attempt);
+	int64_t now_ms = loop_wall_ms(), seq;
+	struct store_end end = {
+	    .state = JOB_CANCELLED,
+	    .attempt = release->attempt,
+	    .worker = sqlite3_column_int(row, 0),
+	    .started_ms = sq_column_time(row, 1),
+	    .finished_ms = now_ms,
+	    .until_ms = change_until(db, now_ms, release->spec->retain_ms),
+	    .json = sq_column_span(row, 2),
+	};
+	int result;
+
+	if (end.json.len == 0)
+		end.json = (struct span){error, strlen(error)};
+	result = change_end(db, release->spec->id, &end, &seq);
+	free(error);
+	return result;
+}
+
+static int
+release_one(struct sq_db *db, struct store_release *release)
+{
+	int64_t id = release->spec->id;
+	int found = change_drop_running(db, SQ_RUNNING_TAKE, id, release->token), result;
+
+	release->answer = STORE_OK;
+	if (found != 0)
+		return found < 0 ? -1 : release_to(db, release);
+	sq_bind(db, SQ_RUNNING_GET, 1, id);
+	sq_bind(db, SQ_RUNNING_GET, 2, (int64_t)release->token);
+	found = sq_row(db, SQ_RUNNING_GET);
+	release->answer = found > 0 ? STORE_CANCELLED : STORE_FENCED;
+	if (found <= 0)
+		return found;
+	result = release_cancelled(db, release);
+	sq_reset(db, SQ_RUNNING_GET);
+	return result < 0 || change_drop_running(db, SQ_RUNNING_DROP, id, release->token) < 0 ? -1 : 0;
+}
+
+int
+sq_release(struct sq_db *db, struct store_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_release; i++) {
+		if (release_one(db, &batch->release[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- cancel ----------------------------------------------------------------------------------------------- */
+
+/* What job tells about the one that is to be cancelled. */
+struct cancel_job {
+	int64_t line;
+	int priority;
+	int64_t retain_ms;
+};
+
+/* 1 and *ret_job, or 0 when it is unknown or not to be touched by this owner. */
+static int
+cancel_find(struct sq_db *db, struct store_cancel *cancel, struct cancel_job *ret_job)
+{
+	sqlite3_stmt *row = db->statements[SQ_JOB_GET];
+	const struct sq_line *line;
+	const char *owner;
+	int found;
+
+	sq_bind(db, SQ_JOB_GET, 1, cancel->id);
+	found = sq_row(db, SQ_JOB_GET);
+	if (found <= 0)
+		return found;
+	ret_job->line = sqlite3_column_int64(row, 0);
+	ret_job->priority = sqlite3_column_int(row, 1);
+	ret_job->retain_ms = sq_column_time(row, 2);
+	sq_reset(db, SQ_JOB_GET);
+	line = sq_names_get_line(&db->names, ret_job->line);
+	if (line == NULL)
+		return sq_fail_corrupt(db, "job %lld is in no line", (long long)cancel->id);
+	owner = sq_names_get_text(&db->names, line->owner);
+	if (cancel->owner != NULL && strcmp(cancel->owner, owner) != 0)
+		return 0;
+	cancel->pool = line->pool;
+	snprintf(cancel->queue, sizeof(cancel->queue), "%s", sq_names_get_text(&db->names, line->queue));
+	snprintf(cancel->job_owner, sizeof(cancel->job_owner), "%s", owner);
+	return 1;
+}
+
+/* The attempts it has had when it is found there: 1; 0 when it is not. It is taken out. */
+static int
+cancel_take(struct sq_db *db, enum sq_statement get, enum sq_statement drop, int32_t *ret_attempts)
+{
+	int found = sq_row(db, get);
+
+	if (found <= 0)
+		return found;
+	*ret_attempts = sqlite3_column_int(db->statements[get], 0);
+	sq_reset(db, get);
+	return change_drop(db, drop);
+}
+
+static int
+cancel_take_pending(struct sq_db *db, struct store_cancel *cancel, const struct cancel_job *job, int32_t *ret_attempts)
+{
+	int found;
+
+	change_bind_ready(db, SQ_READY_GET, job->line, job->priority, cancel->id);
+	change_bind_ready(db, SQ_READY_DROP, job->line, job->priority, cancel->id);
+	found = cancel_take(db, SQ_READY_GET, SQ_READY_DROP, ret_attempts);
+	cancel->was = STORE_READY;
+	if (found != 0)
+		return found;
+	sq_bind(db, SQ_DELAYED_GET, 1, cancel->id);
+	sq_bind(db, SQ_DELAYED_DROP, 1, cancel->id);
+	found = cancel_take(db, SQ_DELAYED_GET, SQ_DELAYED_DROP, ret_attempts);
+	cancel->was = STORE_DELAYED;
+	db->delayed_changed = db->delayed_changed || found > 0;
+	return found;
+}
+
+static int
+cancel_request(struct sq_db *db, struct store_cancel *cancel)
+{
+	sq_bind(db, SQ_RUNNING_CANCEL, 1, cancel->id);
+	sq_bind_span(db, SQ_RUNNING_CANCEL, 2, cancel->error.at != NULL ? cancel->error : SPAN_LIT(""));
+	cancel->was = STORE_RUNNING;
+	return change_drop(db, SQ_RUNNING_CANCEL);
+}
+
+static int
+cancel_one(struct sq_db *db, struct store_cancel *cancel)
+{
+	struct store_end end = {
+	    .state = JOB_CANCELLED, .json = cancel->error, .started_ms = SPEC_NONE, .finished_ms = cancel->now_ms};
+	struct cancel_job job = {0};
+	int found = cancel_find(db, cancel, &job);
+
+	cancel->answer = STORE_NOT_FOUND;
+	cancel->seq = 0;
+	if (found <= 0)
+		return found;
+	cancel->answer = STORE_REQUESTED;
+	found = cancel_request(db, cancel);
+	if (found != 0)
+		return found < 0 ? -1 : 0;
+	cancel->answer = STORE_CANCELLED;
+	found = cancel_take_pending(db, cancel, &job, &end.attempt);
+	if (found != 0) {
+		end.until_ms = job.retain_ms != SPEC_NONE ? cancel->now_ms + job.retain_ms : cancel->until_ms;
+		return found < 0 ? -1 : change_end(db, cancel->id, &end, &cancel->seq);
+	}
+	cancel->answer = STORE_ENDED;
+	cancel->was = STORE_DONE;
+	sq_bind(db, SQ_DONE_HAS, 1, cancel->id);
+	found = sq_row(db, SQ_DONE_HAS);
+	sq_reset(db, SQ_DONE_HAS);
+	return found == 0 ? sq_fail_corrupt(db, "job %lld has no state", (long long)cancel->id) : found < 0 ? -1 : 0;
+}
+
+int
+sq_cancel(struct sq_db *db, struct store_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_cancel; i++) {
+		if (cancel_one(db, &batch->cancel[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------ */
+
+struct start_feed {
+	struct sq_feed feed;
+	const struct store_start *starts;
+	size_t n, at;
+};
+
+static bool
+start_feed_next(struct sq_feed *base)
+{
+	struct start_feed *feed = (struct start_feed *)base;
+
+	while (feed->at < feed->n && feed->starts[feed->at].answer != STORE_OK)
+		feed->at++;
+	return feed->at++ < feed->n;
+}
+
+static void
+start_feed_column(const struct sq_feed *base, sqlite3_context *context, int column)
+{
+	const struct start_feed *feed = (const struct start_feed *)base;
+	const struct store_start *start = &feed->starts[feed->at - 1];
+
+	switch (column) {
+	case 0: sqlite3_result_int64(context, start->spec->id); break;
+	case 1: sqlite3_result_int64(context, (int64_t)start->token); break;
+	case 2: sqlite3_result_int(context, start->attempt); break;
+	case 4: sqlite3_result_int64(context, start->now_ms); break;
+	}
+}
+
+int
+sq_start(struct sq_db *db, struct store_batch *batch)
+{
+	struct start_feed feed = {
+	    .feed = {start_feed_next, start_feed_column}, .starts = batch->start, .n = batch->n_start};
+	bool some = false;
+
+	for (size_t i = 0; i < batch->n_start; i++) {
+		int found = change_drop_ready(db, batch->start[i].spec);
+
+		if (found < 0)
+			return -1;
+		batch->start[i].answer = found > 0 ? STORE_OK : STORE_ENDED;
+		some = some || found > 0;
+	}
+	return some ? sq_feed_run(db, SQ_RUNNING_PUT, &feed.feed) : 0;
+}
+
+/* ---- forget ----------------------------------------------------------------------------------------------- */
+
+int
+sq_forget(struct sq_db *db, struct store_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_forget; i++) {
+		int found;
+
+		sq_bind(db, SQ_DONE_DROP, 1, batch->forget[i]);
+		found = change_drop(db, SQ_DONE_DROP);
+		if (found < 0)
+			return -1;
+		if (found == 0)
+			continue;
+		db->done_change--;
+		sq_bind(db, SQ_JOB_DROP, 1, batch->forget[i]);
+		if (sq_run(db, SQ_JOB_DROP) < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,185 @@
+/*
+ * fill: ready jobs on their way to the loop's windows, those whose time has come among them, with their specs made anew
+ * from the rows.
+ *
+ * The specs are made here, on the journal thread, each with one reference that the loop takes over with the answer.
+ */
+#include "db.h"
+
+#include <stdlib.h>
+
+#include "daemon/mem.h"
+
+/* What promote hands over at once at most: the loop asks again when more is due. */
+#define FILL_PROMOTE_BYTES (16 << 20)
+
+int
+sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
+{
+	const struct sq_line *line = sq_names_get_line(&db->names, sqlite3_column_int64(row, first + 1));
+	int64_t flags = sqlite3_column_int64(row, first + 3);
+
+	if (line == NULL)
+		return -1;
+	*spec = (struct spec){
+	    .id = sqlite3_column_int64(row, first),
+	    .task = sq_names_get_text(&db->names, sqlite3_column_int64(row, first + 2)),
+	    .queue = sq_names_get_text(&db->names, line->queue),
+	    .owner = sq_names_get_text(&db->names, line->owner),
+	    .pool = line->pool,
+	    .idempotent = (flags & SQ_IDEMPOTENT) != 0,
+	    .pure = (flags & SQ_PURE) != 0,
+	    .attempts_given = (flags & SQ_ATTEMPTS_GIVEN) != 0,
+	    .restricted = (flags & SQ_RESTRICTED) != 0,
+	    .priority = (int16_t)sqlite3_column_int(row, first + 4),
+	    .max_attempts = sqlite3_column_int(row, first + 5),
+	    .submitted_ms = sqlite3_column_int64(row, first + 6),
+	    .backoff_ms = sq_column_time(row, first + 7),
+	    .not_before_ms = sq_column_time(row, first + 8),
+	    .timeout_ms = sq_column_time(row, first + 9),
+	    .retain_ms = sq_column_time(row, first + 10),
+	    .label = (const char *)sqlite3_column_text(row, first + 11),
+	    .key = (const char *)sqlite3_column_text(row, first + 12),
+	    .args = sq_column_span(row, first + 13),
+	};
+	if (spec->backoff_ms == SPEC_NONE)
+		spec->backoff_ms = SQ_BACKOFF_USUAL;
+	return spec->task != NULL ? 0 : -1;
+}
+
+struct spec *
+sq_spec(struct sq_db *db, sqlite3_stmt *row, int first)
+{
+	struct spec spec;
+
+	return sq_spec_read(db, row, first, &spec) < 0 ? NULL : spec_new(&spec);
+}
+
+/* A list of rows while it grows. */
+struct fill_rows {
+	struct store_ready *rows;
+	size_t n, capacity;
+	size_t bytes;
+};
+
+/* Attempts and job, as SQ_READY_FILL and SQ_DELAYED_TIMELY bring them. */
+static int
+fill_add(struct sq_db *db, struct fill_rows *rows, sqlite3_stmt *row)
+{
+	struct spec *spec = sq_spec(db, row, 1);
+
+	if (spec == NULL)
+		return sq_fail_corrupt(db, "a pending job has no sound row in job");
+	rows->rows = mem_room(rows->rows, rows->n, &rows->capacity, sizeof(*rows->rows));
+	rows->rows[rows->n++] = (struct store_ready){.spec = spec, .attempts = sqlite3_column_int(row, 0)};
+	rows->bytes += spec->args.len;
+	return 0;
+}
+
+/* At most n rows of the statement, and up to max_bytes: 1 when more are there, 0 at the end, -1. */
+static int
+fill_collect(struct sq_db *db, enum sq_statement which, size_t n, size_t max_bytes, struct fill_rows *rows)
+{
+	sqlite3_stmt *row = db->statements[which];
+	int found;
+
+	while ((found = sq_row(db, which)) == 1) {
+		if (rows->n == n || (rows->n > 0 && rows->bytes >= max_bytes))
+			break;
+		if (fill_add(db, rows, row) < 0) {
+			found = -1;
+			break;
+		}
+	}
+	sq_reset(db, which);
+	return found;
+}
+
+static int
+fill_one(struct sq_db *db, struct store_fill *fill)
+{
+	int64_t line = sq_names_find_line(&db->names, fill->pool, fill->queue, fill->owner);
+	struct fill_rows rows = {0};
+	int more;
+
+	fill->end = true;
+	if (line == 0)
+		return 0;
+	sq_bind(db, SQ_READY_FILL, 1, line);
+	sq_bind(db, SQ_READY_FILL, 2, fill->from_start ? INT64_MIN : -fill->mark.priority);
+	sq_bind(db, SQ_READY_FILL, 3, fill->from_start ? 0 : fill->mark.id);
+	sq_bind(db, SQ_READY_FILL, 4, (int64_t)fill->n + 1);
+	more = fill_collect(db, SQ_READY_FILL, fill->n, fill->max_bytes, &rows);
+	fill->rows = rows.rows;
+	fill->n_rows = rows.n;
+	fill->end = more == 0;
+	return more < 0 ? -1 : 0;
+}
+
+int
+sq_fill(struct sq_db *db, struct store_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_fill; i++) {
+		batch->fill[i].rows = NULL;
+		batch->fill[i].n_rows = 0;
+	}
+	for (size_t i = 0; i < batch->n_fill; i++) {
+		if (fill_one(db, &batch->fill[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+promote_one(struct sq_db *db, const struct store_ready *row)
+{
+	int64_t task, line;
+
+	sq_bind(db, SQ_DELAYED_DROP, 1, row->spec->id);
+	if (sq_run(db, SQ_DELAYED_DROP) < 0 || sq_names_spec(db, row->spec, &task, &line) < 0)
+		return -1;
+	sq_bind(db, SQ_READY_ADD, 1, line);
+	sq_bind(db, SQ_READY_ADD, 2, -row->spec->priority);
+	sq_bind(db, SQ_READY_ADD, 3, row->spec->id);
+	sq_bind(db, SQ_READY_ADD, 4, row->attempts);
+	return sq_run(db, SQ_READY_ADD);
+}
+
+int
+sq_promote(struct sq_db *db, struct store_batch *batch)
+{
+	struct store_promote *promote = &batch->promote;
+	struct fill_rows rows = {0};
+	int more;
+
+	promote->rows = NULL;
+	promote->n_rows = 0;
+	if (!promote->wanted)
+		return 0;
+	sq_bind(db, SQ_DELAYED_TIMELY, 1, promote->now_ms);
+	sq_bind(db, SQ_DELAYED_TIMELY, 2, (int64_t)promote->n + 1);
+	more = fill_collect(db, SQ_DELAYED_TIMELY, promote->n, FILL_PROMOTE_BYTES, &rows);
+	promote->rows = rows.rows;
+	promote->n_rows = rows.n;
+	if (more < 0)
+		return -1;
+	db->delayed_changed = db->delayed_changed || rows.n > 0;
+	for (size_t i = 0; i < rows.n; i++) {
+		if (promote_one(db, &rows.rows[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+sq_next_due(struct sq_db *db)
+{
+	if (!db->delayed_changed)
+		return 0;
+	if (sq_row(db, SQ_DELAYED_NEXT) < 0)
+		return -1;
+	db->next_due_ms = sq_column_time(db->statements[SQ_DELAYED_NEXT], 0);
+	sq_reset(db, SQ_DELAYED_NEXT);
+	db->delayed_changed = false;
+	return 0;
+}

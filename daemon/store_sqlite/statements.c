@@ -1,0 +1,249 @@
+/*
+ * statements: all the SQL that runs after the file was opened, prepared once, and the few ways to run it. No text is
+ * put together at run time.
+ *
+ * Invariant: between two calls from outside this folder no statement is in the midst of its rows, so that COMMIT and
+ * the checkpoint find nothing open.
+ */
+#include "db.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+/* They stand in rows and in the SQL below. */
+_Static_assert(JOB_SUCCEEDED == 2 && JOB_FAILED == 3 && JOB_CANCELLED == 4, "states are on disk");
+_Static_assert(STORE_FIELD_ARGS == 2 && STORE_FIELD_RESULT == 4 && STORE_FIELD_ERROR == 8, "fields are in the SQL");
+_Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PROCESSES == 3, "pools are on disk");
+
+/* What sq_spec_read() reads: SQ_JOB_COLUMNS of them. */
+#define JOB_BUT_ARGS                                                                                                   \
+	"j.id, j.line, j.task, j.flags, j.priority, j.max_attempts, j.submitted, j.backoff, j.not_before, j.timeout, " \
+	"j.retain, j.label, j.key"
+#define JOB JOB_BUT_ARGS ", j.args"
+
+/*
+ * A scan: ?1 and ?2 bound the ids, ?3 are the fields, ?4 the wanted states. look() holds the driving table to the
+ * ranges and to its time; when it has had enough it lets one row through, and so does all behind it: then stopped() is
+ * true.
+ */
+#define SCAN_JOB "SELECT " JOB_BUT_ARGS ", iif(?3 & 2, j.args, NULL), "
+#define SCAN_DONE                                                                                        \
+	"d.seq, d.state, d.attempt, d.started, d.finished, d.worker, d.output, d.user_us, d.system_us, " \
+	"d.max_rss_kib, "                                                                                \
+	"iif(?3 & iif(d.state = 2, 4, 8), d.json, NULL)"
+#define NO_DONE	   "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
+#define NO_RUNNING ", NULL, NULL, NULL, NULL"
+#define NO_PENDING ", NULL, NULL, NULL"
+#define FITS	   "fits(j.line, j.task, j.label)"
+#define SCAN_BY_JOB(order)                                                                                            \
+	SCAN_JOB SCAN_DONE                                                                                            \
+	    ", r.attempt, r.worker, r.started, r.cancel IS NOT NULL, y.run_at, y.attempts, w.attempts "               \
+	    "FROM job j LEFT JOIN done d ON d.id = j.id LEFT JOIN running r ON r.id = iif(d.id IS NULL, j.id, NULL) " \
+	    "LEFT JOIN delayed y ON y.id = iif(coalesce(d.id, r.id) IS NULL, j.id, NULL) "                            \
+	    "LEFT JOIN ready w ON w.line = iif(coalesce(d.id, r.id, y.id) IS NULL, j.line, NULL) "                    \
+	    "AND w.rank = -j.priority AND w.id = j.id "                                                               \
+	    "WHERE j.id BETWEEN ?1 AND ?2 AND iif(look(j.id), " FITS                                                  \
+	    ", 0) AND (?4 & 28 OR d.id IS NULL OR stopped()) "                                                        \
+	    "ORDER BY j.id " order
+#define SCAN_BY_DONE(order)                                                                                   \
+	SCAN_JOB SCAN_DONE NO_RUNNING NO_PENDING                                                              \
+	    " FROM done d CROSS JOIN job j ON j.id = d.id "                                                   \
+	    "WHERE d.id BETWEEN ?1 AND ?2 AND iif(look(d.id), (?4 >> d.state) & 1 OR stopped(), 0) AND " FITS \
+	    " ORDER BY d.id " order
+#define SCAN_BY_RUNNING(order)                                                               \
+	SCAN_JOB NO_DONE ", r.attempt, r.worker, r.started, r.cancel IS NOT NULL" NO_PENDING \
+			 " FROM running r CROSS JOIN job j ON j.id = r.id "                  \
+			 "WHERE r.id BETWEEN ?1 AND ?2 AND look(r.id) AND " FITS " ORDER BY r.id " order
+
+static const char *const statements[SQ_STATEMENTS] = {
+    [SQ_BEGIN] = "BEGIN IMMEDIATE",
+    [SQ_COMMIT] = "COMMIT",
+    [SQ_ROLLBACK] = "ROLLBACK",
+    [SQ_META_SAVE] = "UPDATE meta SET high_water = ?1, incarnation = ?2, seq_reserved = ?3",
+    [SQ_NAME_ADD] = "INSERT INTO name (id, text) VALUES (?1, ?2)",
+    [SQ_LINE_ADD] = "INSERT INTO line (id, pool, queue, owner) VALUES (?1, ?2, ?3, ?4)",
+
+    [SQ_JOB_PUT_PLAIN] = "INSERT INTO job (id, line, task, flags, priority, max_attempts, submitted, args) "
+			 "SELECT c0, c1, c2, c3, c4, c5, c6, c7 FROM feed",
+    [SQ_JOB_PUT] = "INSERT INTO job (id, line, task, flags, priority, max_attempts, submitted, args, backoff, "
+		   "not_before, timeout, retain, label, key) "
+		   "SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13 FROM feed",
+    [SQ_READY_PUT] = "INSERT INTO ready (line, rank, id, attempts) SELECT c0, c1, c2, 0 FROM feed",
+    [SQ_DELAYED_PUT] = "INSERT INTO delayed (id, run_at, attempts, line) SELECT c0, c1, 0, c2 FROM feed",
+    [SQ_RUNNING_PUT] = "INSERT INTO running (id, token, attempt, worker, started) SELECT c0, c1, c2, c3, c4 FROM feed",
+    [SQ_DONE_PUT] = "INSERT INTO done (id, seq, state, attempt, started, finished, until, worker, output, user_us, "
+		    "system_us, max_rss_kib, json) "
+		    "SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12 FROM feed",
+
+    [SQ_JOB_GET] = "SELECT line, priority, retain, submitted FROM job WHERE id = ?1",
+    [SQ_JOB_DROP] = "DELETE FROM job WHERE id = ?1",
+    [SQ_JOB_ANY] = "SELECT 1 FROM job WHERE id BETWEEN ?1 AND ?2 LIMIT 1",
+
+    [SQ_READY_ADD] = "INSERT INTO ready (line, rank, id, attempts) VALUES (?1, ?2, ?3, ?4)",
+    [SQ_READY_GET] = "SELECT attempts FROM ready WHERE line = ?1 AND rank = ?2 AND id = ?3",
+    [SQ_READY_DROP] = "DELETE FROM ready WHERE line = ?1 AND rank = ?2 AND id = ?3",
+    [SQ_READY_GROUP] = "SELECT line, rank, id FROM ready WHERE (line, rank) > (?1, ?2) ORDER BY line, rank, id LIMIT 1",
+    [SQ_READY_LINES] = "SELECT line, count(*) FROM ready GROUP BY line",
+    [SQ_READY_FILL] = "SELECT w.attempts, " JOB " FROM ready w LEFT JOIN job j ON j.id = w.id "
+		      "WHERE w.line = ?1 AND (w.rank, w.id) > (?2, ?3) ORDER BY w.rank, w.id LIMIT ?4",
+
+    [SQ_DELAYED_ADD] = "INSERT INTO delayed (id, run_at, attempts, line) VALUES (?1, ?2, ?3, ?4)",
+    [SQ_DELAYED_GET] = "SELECT attempts FROM delayed WHERE id = ?1",
+    [SQ_DELAYED_DROP] = "DELETE FROM delayed WHERE id = ?1",
+    [SQ_DELAYED_NEXT] = "SELECT min(run_at) FROM delayed",
+    [SQ_DELAYED_TIMELY] = "SELECT y.attempts, " JOB " FROM delayed y LEFT JOIN job j ON j.id = y.id "
+			  "WHERE y.run_at <= ?1 ORDER BY y.run_at, y.id LIMIT ?2",
+    [SQ_DELAYED_ALL] = "SELECT line, id FROM delayed ORDER BY id",
+
+    [SQ_RUNNING_DROP] = "DELETE FROM running WHERE id = ?1 AND token = ?2",
+    [SQ_RUNNING_TAKE] = "DELETE FROM running WHERE id = ?1 AND token = ?2 AND cancel IS NULL",
+    [SQ_RUNNING_GET] = "SELECT worker, started, cancel FROM running WHERE id = ?1 AND token = ?2",
+    [SQ_RUNNING_CANCEL] = "UPDATE running SET cancel = coalesce(cancel, ?2) WHERE id = ?1",
+    [SQ_RUNNING_ALL] = "SELECT r.attempt, r.worker, r.started, r.cancel, " JOB_BUT_ARGS ", NULL "
+		       "FROM running r LEFT JOIN job j ON j.id = r.id ORDER BY r.id",
+    [SQ_RUNNING_CLEAR] = "DELETE FROM running",
+
+    [SQ_DONE_HAS] = "SELECT 1 FROM done WHERE id = ?1",
+    [SQ_DONE_DROP] = "DELETE FROM done WHERE id = ?1",
+    [SQ_DONE_COUNT] = "SELECT count(*) FROM done",
+    [SQ_DONE_EXPIRED] = "SELECT id, output FROM done WHERE until <= ?1 ORDER BY until, id LIMIT ?2",
+    [SQ_DONE_NEXT] = "SELECT min(until) FROM done WHERE until > ?1",
+
+    [SQ_KEY_PUT] = "INSERT INTO key (owner, key, id, count, digest, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+		   "ON CONFLICT DO NOTHING",
+    [SQ_KEY_GET] = "SELECT id, count, digest, until FROM key WHERE owner = ?1 AND key = ?2",
+    [SQ_KEY_REPLACE] = "REPLACE INTO key (owner, key, id, count, digest, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [SQ_KEY_SWEEP] = "SELECT owner, key, until <= ?3 AND NOT EXISTS "
+		     "(SELECT 1 FROM job j WHERE j.id BETWEEN k.id AND k.id + k.count - 1) "
+		     "FROM key k WHERE (owner, key) > (?1, ?2) ORDER BY owner, key LIMIT ?4",
+    [SQ_KEY_DROP] = "DELETE FROM key WHERE owner = ?1 AND key = ?2",
+
+    [SQ_SCAN] = SCAN_BY_JOB(""),
+    [SQ_SCAN + 1] = SCAN_BY_JOB("DESC"),
+    [SQ_SCAN + 2] = SCAN_BY_DONE(""),
+    [SQ_SCAN + 3] = SCAN_BY_DONE("DESC"),
+    [SQ_SCAN + 4] = SCAN_BY_RUNNING(""),
+    [SQ_SCAN + 5] = SCAN_BY_RUNNING("DESC"),
+};
+
+int
+sq_statements_prepare(struct sq_db *db)
+{
+	for (int i = 0; i < SQ_STATEMENTS; i++) {
+		int rc = sqlite3_prepare_v3(
+		    db->sqlite, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL);
+
+		if (rc != SQLITE_OK)
+			return sq_fail(db, rc);
+	}
+	return 0;
+}
+
+void
+sq_statements_finalize(struct sq_db *db)
+{
+	for (int i = 0; i < SQ_STATEMENTS; i++) {
+		sqlite3_finalize(db->statements[i]);
+		db->statements[i] = NULL;
+	}
+}
+
+int
+sq_fail(struct sq_db *db, int rc)
+{
+	struct sq_failure *failure = &db->failure;
+
+	failure->code = rc & 0xff;
+	failure->extended = rc;
+	failure->system =
+	    failure->code == SQLITE_IOERR || failure->code == SQLITE_CANTOPEN ? sqlite3_system_errno(db->sqlite) : 0;
+	if (failure->system != 0)
+		snprintf(failure->text, sizeof(failure->text), "%s (%d): %s", sqlite3_errstr(rc), rc,
+		    strerror(failure->system));
+	else
+		snprintf(failure->text, sizeof(failure->text), "%s (%d)",
+		    db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : sqlite3_errstr(rc), rc);
+	return -1;
+}
+
+int
+sq_fail_corrupt(struct sq_db *db, const char *format, ...)
+{
+	struct sq_failure *failure = &db->failure;
+	va_list args;
+
+	failure->code = failure->extended = SQLITE_CORRUPT;
+	failure->system = 0;
+	va_start(args, format);
+	vsnprintf(failure->text, sizeof(failure->text), format, args);
+	va_end(args);
+	return -1;
+}
+
+int
+sq_run(struct sq_db *db, enum sq_statement which)
+{
+	sqlite3_stmt *statement = db->statements[which];
+	int rc = sqlite3_step(statement);
+
+	if (rc != SQLITE_DONE)
+		sq_fail(db, rc);
+	sqlite3_reset(statement);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+int
+sq_row(struct sq_db *db, enum sq_statement which)
+{
+	sqlite3_stmt *statement = db->statements[which];
+	int rc = sqlite3_step(statement);
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc != SQLITE_DONE)
+		sq_fail(db, rc);
+	sqlite3_reset(statement);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+void
+sq_reset(struct sq_db *db, enum sq_statement which)
+{
+	sqlite3_reset(db->statements[which]);
+}
+
+void
+sq_bind(struct sq_db *db, enum sq_statement which, int index, int64_t value)
+{
+	sqlite3_bind_int64(db->statements[which], index, value);
+}
+
+void
+sq_bind_span(struct sq_db *db, enum sq_statement which, int index, struct span text)
+{
+	if (text.at == NULL)
+		sqlite3_bind_null(db->statements[which], index);
+	else
+		sqlite3_bind_text64(db->statements[which], index, text.at, text.len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+void
+sq_bind_text(struct sq_db *db, enum sq_statement which, int index, const char *text)
+{
+	sq_bind_span(db, which, index, (struct span){text, strlen(text)});
+}
+
+struct span
+sq_column_span(sqlite3_stmt *row, int column)
+{
+	const char *text = (const char *)sqlite3_column_text(row, column);
+
+	return text != NULL ? (struct span){text, (size_t)sqlite3_column_bytes(row, column)} : SPAN_NONE;
+}
+
+int64_t
+sq_column_time(sqlite3_stmt *row, int column)
+{
+	return sqlite3_column_type(row, column) == SQLITE_NULL ? SPEC_NONE : sqlite3_column_int64(row, column);
+}
