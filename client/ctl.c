@@ -20,7 +20,7 @@
 
 struct ctl ctl;
 
-static void ctl_say_args(const char *format, va_list args)
+static void __attribute__((format(printf, 1, 0))) ctl_say_args(const char *format, va_list args)
 {
 	progress_clear();
 	fflush(stdout);

@@ -66,7 +66,7 @@ log_prefix(char *line, size_t size, enum log_level level)
 	return n < 0 ? 0 : (size_t)n;
 }
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 log_write(enum log_level level, const char *format, va_list args)
 {
 	char line[LOG_LINE_MAX];

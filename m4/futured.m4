@@ -63,7 +63,7 @@ AC_DEFUN([FUTURED_WARNINGS], [
 	WARNING_FLAGS=
 	m4_foreach_w([flag], [-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 		-Wpointer-arith -Wformat=2 -Wundef -Wvla],
-		[FUTURED_TRY_FLAG(flag, [WARNING_FLAGS])])
+		[FUTURED_TRY_FLAG(m4_defn([flag]), [WARNING_FLAGS])])
 	AS_IF([test "$enable_werror" = yes], [WARNING_FLAGS="$WARNING_FLAGS -Werror"])
 	AC_SUBST([WARNING_FLAGS])
 ])
@@ -78,7 +78,7 @@ AC_DEFUN([FUTURED_HARDENING], [
 		FUTURED_TRY_FLAG([-fstack-clash-protection], [HARDENING_CFLAGS])
 		FUTURED_TRY_FLAG([-fcf-protection], [HARDENING_CFLAGS])])
 	m4_foreach_w([flag], [-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed],
-		[FUTURED_TRY_FLAG(flag, [HARDENING_LDFLAGS])])
+		[FUTURED_TRY_FLAG(m4_defn([flag]), [HARDENING_LDFLAGS])])
 	FUTURED_TRY_FLAG([-pie], [PIE_LDFLAGS])
 	AC_SUBST([HARDENING_CFLAGS])
 	AC_SUBST([HARDENING_LDFLAGS])
