@@ -2,7 +2,7 @@
 # libdaemon.la is all of the daemon but main.c, so that unit tests link the real objects.
 
 noinst_LTLIBRARIES += libdaemon.la
-EXTRA_PROGRAMS += futured
+bin_PROGRAMS += futured
 
 futured_SOURCES = daemon/main.c
 futured_LDADD = libdaemon.la
@@ -19,6 +19,8 @@ libdaemon_la_SOURCES = \
 	daemon/birth.h \
 	daemon/capture.c \
 	daemon/capture.h \
+	daemon/channel.c \
+	daemon/channel.h \
 	daemon/clock.h \
 	daemon/command.c \
 	daemon/command.h \
@@ -94,17 +96,41 @@ libdaemon_la_SOURCES = \
 	daemon/session.h \
 	daemon/slots.c \
 	daemon/slots.h \
+	daemon/spawner.c \
+	daemon/spawner.h \
+	daemon/spawnlink.c \
+	daemon/spawnlink.h \
 	daemon/spec.c \
 	daemon/spec.h \
+	daemon/store.c \
 	daemon/store.h \
+	daemon/store_sqlite/change.c \
+	daemon/store_sqlite/checkpoint.c \
+	daemon/store_sqlite/commit.c \
+	daemon/store_sqlite/db.h \
+	daemon/store_sqlite/feed.c \
+	daemon/store_sqlite/fill.c \
+	daemon/store_sqlite/names.c \
+	daemon/store_sqlite/put.c \
+	daemon/store_sqlite/recover.c \
+	daemon/store_sqlite/scan.c \
+	daemon/store_sqlite/schema.c \
+	daemon/store_sqlite/statements.c \
+	daemon/store_sqlite/survey.c \
+	daemon/store_sqlite/thread.c \
 	daemon/supervise.c \
 	daemon/supervise.h \
 	daemon/task.c \
 	daemon/task.h \
+	daemon/tasks/exec.c \
+	daemon/tasks/file.c \
 	daemon/tasks/http.c \
 	daemon/tasks/http.h \
 	daemon/tasks/http_transfer.c \
+	daemon/tasks/math.c \
 	daemon/tasks/net.c \
+	daemon/tasks/noop.c \
+	daemon/tasks/table.c \
 	daemon/tasks/tasks.h \
 	daemon/tasks/time.c \
 	daemon/text.c \
@@ -115,6 +141,8 @@ libdaemon_la_SOURCES = \
 	daemon/waiters.h \
 	daemon/waits.c \
 	daemon/waits.h \
+	daemon/worker.c \
+	daemon/worker.h \
 	daemon/workers.c \
 	daemon/workers.h
 
@@ -123,7 +151,3 @@ libdaemon_la_LIBADD = \
 	$(EVENT_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
 
 EXTRA_DIST += daemon/LAYERS
-
-bin_PROGRAMS += futured
-futured_SOURCES = daemon/main.c
-futured_LDADD = libdaemon.la

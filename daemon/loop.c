@@ -32,16 +32,11 @@ struct loop {
 	unsigned n_hooks;
 };
 
-static void
-loop_read_mail(evutil_socket_t fd, short events, void *arg)
+void
+loop_deliver(struct loop *loop)
 {
-	struct loop *loop = arg;
 	struct mail *mail, *next;
-	uint64_t count;
 
-	(void)events;
-	if (read((int)fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		abort();
 	pthread_mutex_lock(&loop->lock);
 	mail = loop->first;
 	loop->first = NULL;
@@ -51,6 +46,17 @@ loop_read_mail(evutil_socket_t fd, short events, void *arg)
 		next = mail->next;
 		mail->deliver(mail);
 	}
+}
+
+static void
+loop_read_mail(evutil_socket_t fd, short events, void *arg)
+{
+	uint64_t count;
+
+	(void)events;
+	if (read((int)fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		abort();
+	loop_deliver(arg);
 }
 
 struct loop *

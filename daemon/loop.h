@@ -28,6 +28,9 @@ struct mail {
 /* Any thread. One poster's mails are delivered in the order posted. */
 void loop_post(struct loop *loop, struct mail *mail);
 
+/* Delivers what has been posted, without a turn of the loop (at the end of the daemon). Loop thread. */
+void loop_deliver(struct loop *loop);
+
 /* Calls cb(arg) on the loop after each turn, in the order they were added; for life. */
 void loop_after_turn(struct loop *loop, void (*cb)(void *arg), void *arg);
 /* Makes the next turn come at once even if nothing happens (a hook that has more to do). Loop thread. */

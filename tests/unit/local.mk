@@ -87,3 +87,15 @@ tests_unit_test_client_words_LDADD = $(client_ldadd)
 check_PROGRAMS += tests/unit/test_client_wire
 tests_unit_test_client_wire_SOURCES = tests/unit/test_client_wire.c
 tests_unit_test_client_wire_LDADD = $(client_ldadd)
+
+check_PROGRAMS += tests/unit/test_spawner
+tests_unit_test_spawner_SOURCES = tests/unit/test_spawner.c tests/unit/rig.h tests/unit/tree.h
+tests_unit_test_spawner_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_capture
+tests_unit_test_capture_SOURCES = tests/unit/test_capture.c
+tests_unit_test_capture_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_task
+tests_unit_test_task_SOURCES = tests/unit/test_task.c
+tests_unit_test_task_LDADD = $(unit_ldadd)

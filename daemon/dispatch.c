@@ -1,0 +1,541 @@
+/*
+ * dispatch: see dispatch.h. This file: birth, what requests ask, the picking of jobs, and the carrying out of fsm's actions.
+ */
+#include "daemon/dispatch.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/dispatch_private.h"
+#include "daemon/log.h"
+#include "daemon/mem.h"
+#include "daemon/text.h"
+
+#define UNCOMMITTED_MAX 8192 /* changes in the open batch before reading pauses */
+#define UNCOMMITTED_BYTES ((size_t)64 << 20)
+
+/* ---- the table's actions --------------------------------------------------------------------------------------------------- */
+
+void
+dispatch_count_running(struct dispatch *dispatch, struct job *job, bool running)
+{
+	if (job->counted_running == running)
+		return;
+	job->counted_running = running;
+	queues_count_running(&dispatch->queues, job->queue, running ? 1 : -1);
+	queues_count_pending(&dispatch->queues, job->queue, job->spec->owner, running ? -1 : 1);
+}
+
+void
+dispatch_forget_job(struct dispatch *dispatch, struct job *job)
+{
+	assert(!job->placed && job->slot == NULL && !job->loose);
+	job_free(&dispatch->jobs, job);
+}
+
+static void
+dispatch_offer(struct dispatch *dispatch, struct job *job)
+{
+	struct line *line = queues_line(&dispatch->queues, job->queue, job->spec->pool, job->spec->owner);
+	struct job *dropped;
+
+	dispatch_count_running(dispatch, job, false);
+	if (!line_offer(line, job, &dropped))
+		dispatch_step(dispatch, job, FSM_E_STORED_FAR);
+	else if (dropped != NULL)
+		dispatch_step(dispatch, dropped, FSM_E_STORED_FAR);
+	queues_relist(&dispatch->queues, line);
+	dispatch_want_fill(dispatch, line);
+}
+
+void
+dispatch_step(struct dispatch *dispatch, struct job *job, enum fsm_event event)
+{
+	struct fsm_step step = fsm_step(job->state, event);
+
+	if (step.action == FSM_BUG)
+		log_error("job=%lld: %s in state %s", (long long)job->spec->id, fsm_event_name(event), fsm_state_name(job->state));
+	assert(step.action != FSM_BUG);
+	job->state = (enum fsm_state)step.next;
+	switch ((enum fsm_action)step.action) {
+	case FSM_NONE:
+		return;
+	case FSM_OFFER:
+		dispatch_offer(dispatch, job);
+		return;
+	case FSM_START:
+		dispatch_add_start(dispatch, job);
+		return;
+	case FSM_RUN:
+		dispatch_send(dispatch, job);
+		return;
+	case FSM_END:
+		dispatch_stop(dispatch, job);
+		return;
+	case FSM_WRITE:
+		dispatch_write_end(dispatch, job);
+		return;
+	case FSM_BACK:
+		dispatch_write_back(dispatch, job);
+		return;
+	case FSM_TELL: /* who steps has told already: it has the row */
+	case FSM_DROP:
+		dispatch_forget_job(dispatch, job);
+		return;
+	case FSM_BUG:
+		return;
+	}
+}
+
+/* ---- the window ------------------------------------------------------------------------------------------------------------ */
+
+void
+dispatch_want_fill(struct dispatch *dispatch, struct line *line)
+{
+	struct store_batch *open = dispatch->open;
+	struct store_fill *fill;
+
+	if (!line_wants_fill(line))
+		return;
+	open->fill = mem_room(open->fill, open->n_fill, &open->fill_capacity, sizeof(*open->fill));
+	fill = &open->fill[open->n_fill++];
+	*fill = (struct store_fill){.queue = line->queue->name};
+	line_fill_begin(line, fill);
+}
+
+struct job *
+dispatch_adopt(struct dispatch *dispatch, const struct store_ready *row)
+{
+	const struct task *task = task_find_name(dispatch->config.tasks, row->spec->task);
+	struct job *job = job_new(&dispatch->jobs, row->spec, task);
+
+	job->queue = queues_get(&dispatch->queues, row->spec->queue);
+	job->attempts = row->attempts;
+	job->dispatch = dispatch;
+	job->state = FSM_READY;
+	return job;
+}
+
+/* ---- picking --------------------------------------------------------------------------------------------------------------- */
+
+/* A job whose task this daemon does not have (an older one did): it ends, without having been started. */
+static void
+dispatch_end_taskless(struct dispatch *dispatch, struct job *job)
+{
+	outcome_set_error(&job->outcome, JOB_ERROR_TASK_ERROR, "this daemon has no task %s any more", job->spec->task);
+	dispatch_begin_attempt(dispatch, job);
+	job->attempts--;
+	job->state = FSM_RUNNING;
+	dispatch_loosen(dispatch, job, true);
+	dispatch_came_out(dispatch, job);
+}
+
+static bool
+dispatch_pick(struct dispatch *dispatch, uint8_t pool)
+{
+	struct job *job = queues_head(&dispatch->queues, pool);
+	struct line *line;
+
+	if (job == NULL || (job->task != NULL && !dispatch_place(dispatch, job)))
+		return false;
+	line = job->line;
+	queues_rotate(&dispatch->queues, pool);
+	line_remove(line, job);
+	queues_relist(&dispatch->queues, line);
+	dispatch_want_fill(dispatch, line);
+	queues_tidy_line(&dispatch->queues, line);
+	if (job->task == NULL) {
+		dispatch_end_taskless(dispatch, job);
+		return true;
+	}
+	dispatch_begin_attempt(dispatch, job);
+	if (job->spec->pure) {
+		dispatch_loosen(dispatch, job, true);
+		dispatch_step(dispatch, job, FSM_E_SEND);
+	} else {
+		dispatch_step(dispatch, job, FSM_E_PICK);
+	}
+	return true;
+}
+
+static void
+dispatch_check_idle(struct dispatch *dispatch)
+{
+	void (*idle)(void *arg) = dispatch->idle;
+
+	if (!dispatch->draining || idle == NULL || dispatch->queues.running > 0 || dispatch->n_held > 0 || dispatch->flying != NULL ||
+	    !store_batch_empty(dispatch->open) || dispatch->n_later > 0)
+		return;
+	dispatch->idle = NULL;
+	idle(dispatch->idle_arg);
+}
+
+static void
+dispatch_turn(void *arg)
+{
+	struct dispatch *dispatch = arg;
+
+	if (!dispatch->started || dispatch->failed)
+		return;
+	if (!dispatch->draining && !dispatch->no_room) {
+		for (uint8_t pool = 0; pool < POOL_COUNT; pool++) {
+			while (dispatch_pick(dispatch, pool))
+				;
+		}
+	}
+	dispatch_flush(dispatch);
+	workers_flush(dispatch->workers);
+	if (dispatch->was_full && !dispatch_is_full(dispatch)) {
+		dispatch->was_full = false;
+		dispatch->callbacks.room(dispatch->callbacks.arg);
+	}
+	dispatch_check_idle(dispatch);
+}
+
+/* ---- submissions ----------------------------------------------------------------------------------------------------------- */
+
+static const char *
+dispatch_limit_reached(struct dispatch *dispatch, const struct spec *from, int64_t count)
+{
+	struct queue *queue, *next;
+
+	if (dispatch->queues.pending + count > dispatch->config.pending)
+		return "[limits] pending";
+	if (queues_owner_pending(&dispatch->queues, from->owner) + count > dispatch->config.pending_per_owner)
+		return "[limits] pending_per_owner";
+	if (dispatch->queues.n >= dispatch->config.n_queues && queues_find(&dispatch->queues, from->queue) == NULL) {
+		HASH_ITER(hh, dispatch->queues.by_name, queue, next)
+			queues_release(&dispatch->queues, queue);
+		if (dispatch->queues.n >= dispatch->config.n_queues)
+			return "[limits] queues";
+	}
+	return NULL;
+}
+
+/* Whether it may start in the same commit that adds it: nothing of its kind waits, and there is a place. */
+static void
+dispatch_try_at_once(struct dispatch *dispatch, struct job *job, struct store_put *put)
+{
+	if (dispatch->no_room || queues_head(&dispatch->queues, job->spec->pool) != NULL || (job->spec->pure && job->spec->key != NULL) ||
+	    !dispatch_place(dispatch, job))
+		return;
+	dispatch_begin_attempt(dispatch, job);
+	if (job->spec->pure && job->spec->timeout_ms == SPEC_NONE) {
+		dispatch_loosen(dispatch, job, true);
+		dispatch_send(dispatch, job);
+		return;
+	}
+	put->place = STORE_RUNNING;
+	put->token = job->token;
+	put->end = (struct store_end){.attempt = job->attempts, .started_ms = job->started_ms};
+	job->recorded_in = dispatch->number;
+}
+
+static void
+dispatch_submit_one(struct dispatch *dispatch, struct spec *spec, const struct task *task, struct store_put *put,
+    dispatch_submit_cb cb, void *ctx)
+{
+	struct job *job = job_new(&dispatch->jobs, spec, task);
+
+	job->dispatch = dispatch;
+	job->state = FSM_ADDING;
+	job->queue = queues_get(&dispatch->queues, spec->queue);
+	job->submit_cb = cb;
+	job->submit_ctx = ctx;
+	job->put_at = dispatch->open->n_put;
+	put->ctx = job;
+	queues_count_pending(&dispatch->queues, job->queue, spec->owner, 1);
+	if (put->place == STORE_READY)
+		dispatch_try_at_once(dispatch, job, put);
+}
+
+static void
+dispatch_submit_map(struct dispatch *dispatch, struct spec *spec, struct store_put *put, dispatch_submit_cb cb, void *ctx)
+{
+	struct map_submission *map = mem_new(sizeof(*map));
+
+	*map = (struct map_submission){.spec = spec, .count = put->count, .cb = cb, .ctx = ctx};
+	map->queue = queues_get(&dispatch->queues, spec->queue);
+	put->ctx = map;
+	queues_count_pending(&dispatch->queues, map->queue, spec->owner, map->count);
+}
+
+int
+dispatch_submit(struct dispatch *dispatch, const struct spec *from, const struct task *task, struct span items, int64_t count,
+    dispatch_submit_cb cb, void *ctx, int64_t *ret_first, const char **ret_what)
+{
+	struct store_put *put;
+	struct spec *spec;
+
+	if (dispatch->draining || dispatch->failed)
+		return RPC_SHUTTING_DOWN;
+	*ret_what = dispatch_limit_reached(dispatch, from, count);
+	if (*ret_what != NULL)
+		return RPC_BUSY;
+	spec = spec_new(from);
+	spec->id = dispatch->next_id;
+	if (ret_first != NULL)
+		*ret_first = spec->id;
+	dispatch->next_id += count;
+	dispatch->stats.submitted += count;
+	put = dispatch_add_put(dispatch);
+	put->spec = spec;
+	put->items = items;
+	put->count = count;
+	put->place = spec->not_before_ms > loop_wall_ms() ? STORE_DELAYED : STORE_READY;
+	put->key_until_ms = spec->submitted_ms + 24 * 3600 * INT64_C(1000);
+	if (items.len > 0)
+		dispatch_submit_map(dispatch, spec, put, cb, ctx);
+	else
+		dispatch_submit_one(dispatch, spec, task, put, cb, ctx);
+	return 0;
+}
+
+/* ---- cancels --------------------------------------------------------------------------------------------------------------- */
+
+static char *
+dispatch_cancel_error(const char *by, const char *why)
+{
+	struct text text = {0};
+	size_t len;
+
+	text_add_lit(&text, "{\"type\":\"Cancelled\",\"message\":");
+	if (why != NULL) {
+		char *message = mem_format("cancelled by %s: %s", by, why);
+
+		text_add_quoted(&text, message);
+		free(message);
+	} else {
+		char *message = mem_format("cancelled by %s", by);
+
+		text_add_quoted(&text, message);
+		free(message);
+	}
+	text_add_lit(&text, ",\"by\":");
+	text_add_quoted(&text, by);
+	text_add_lit(&text, "}");
+	text_add_char(&text, '\0');
+	return text_steal(&text, &len);
+}
+
+void
+dispatch_cancel(struct dispatch *dispatch, int64_t id, const char *owner, const char *by, const char *why, int64_t grace_ms,
+    dispatch_cancel_cb cb, void *ctx)
+{
+	struct cancel_request *request = mem_new(sizeof(*request));
+	struct job *job = job_find(&dispatch->jobs, id);
+
+	request->id = id;
+	request->owner = owner != NULL ? mem_text(owner) : NULL;
+	request->error = dispatch_cancel_error(by, why);
+	request->grace_ms = grace_ms;
+	request->cb = cb;
+	request->ctx = ctx;
+	/* The store thinks that a loose job is ready and would end it at once: its start goes first. */
+	if (job != NULL && job->loose && job->state != FSM_ADDING) {
+		dispatch_loosen(dispatch, job, false);
+		dispatch_add_start(dispatch, job);
+		dispatch_do_later(dispatch, NULL, request);
+	} else {
+		dispatch_add_cancel(dispatch, request);
+	}
+}
+
+/* ---- reads ----------------------------------------------------------------------------------------------------------------- */
+
+static void
+dispatch_ask(struct dispatch *dispatch, enum read_kind kind, void *read)
+{
+	dispatch->reads = mem_room(dispatch->reads, dispatch->n_reads, &dispatch->reads_capacity, sizeof(*dispatch->reads));
+	dispatch->reads[dispatch->n_reads++] = (struct read_request){kind, read};
+}
+
+void
+dispatch_read(struct dispatch *dispatch, struct store_read *read)
+{
+	dispatch_ask(dispatch, READ_ROWS, read);
+}
+
+void
+dispatch_survey(struct dispatch *dispatch, struct store_survey *survey)
+{
+	dispatch_ask(dispatch, READ_SURVEY, survey);
+}
+
+void
+dispatch_expired(struct dispatch *dispatch, struct store_expired *expired)
+{
+	dispatch_ask(dispatch, READ_EXPIRED, expired);
+}
+
+void
+dispatch_forget(struct dispatch *dispatch, const int64_t *ids, size_t n)
+{
+	struct store_batch *open = dispatch->open;
+
+	for (size_t i = 0; i < n; i++) {
+		open->forget = mem_room(open->forget, open->n_forget, &open->forget_capacity, sizeof(*open->forget));
+		open->forget[open->n_forget++] = ids[i];
+	}
+}
+
+/* ---- what is known --------------------------------------------------------------------------------------------------------- */
+
+const struct job *
+dispatch_job(const struct dispatch *dispatch, int64_t id)
+{
+	return job_find(&dispatch->jobs, id);
+}
+
+bool
+dispatch_is_running(const struct job *job)
+{
+	return job->sent && (job->state == FSM_RUNNING || job->state == FSM_STOPPING || job->state == FSM_ENDING || job->state == FSM_HELD);
+}
+
+enum job_reason
+dispatch_reason(const struct dispatch *dispatch, const struct store_row *row)
+{
+	const struct job *head;
+
+	if (row->place == STORE_DELAYED)
+		return row->attempt > 0 ? REASON_RETRYING : REASON_DELAYED;
+	head = queues_head(&dispatch->queues, row->spec.pool);
+	return head != NULL && head->spec->id == row->id ? REASON_READY : REASON_CAPACITY;
+}
+
+bool
+dispatch_is_full(const struct dispatch *dispatch)
+{
+	size_t n = dispatch->open->n_put + dispatch->open->n_cancel + dispatch->n_reads;
+
+	return n >= UNCOMMITTED_MAX;
+}
+
+void
+dispatch_get_stats(const struct dispatch *dispatch, struct dispatch_stats *ret_stats)
+{
+	*ret_stats = dispatch->stats;
+	ret_stats->pending = dispatch->queues.pending;
+	ret_stats->running = dispatch->queues.running;
+	ret_stats->in_memory = (int64_t)dispatch->jobs.n;
+	ret_stats->held = dispatch->n_held;
+	ret_stats->threads_busy = dispatch->threads_busy;
+	ret_stats->waits_busy = dispatch->waits_busy;
+	ret_stats->threads_abandoned = iopool_abandoned(dispatch->iopool);
+}
+
+struct queues *
+dispatch_queues(struct dispatch *dispatch)
+{
+	return &dispatch->queues;
+}
+
+const struct workers *
+dispatch_workers(const struct dispatch *dispatch)
+{
+	return dispatch->workers;
+}
+
+struct iopool *
+dispatch_iopool(struct dispatch *dispatch)
+{
+	return dispatch->iopool;
+}
+
+/* ---- birth and end --------------------------------------------------------------------------------------------------------- */
+
+static void
+dispatch_adopt_lines(struct dispatch *dispatch, const struct store_opened *opened)
+{
+	for (size_t i = 0; i < opened->n_lines; i++) {
+		const struct store_line *known = &opened->lines[i];
+		struct queue *queue = queues_get(&dispatch->queues, known->queue);
+		struct line *line = queues_line(&dispatch->queues, queue, known->pool, known->owner);
+
+		queues_count_pending(&dispatch->queues, queue, known->owner, known->ready);
+		line->complete = false;
+		line->from_start = true;
+		dispatch_want_fill(dispatch, line);
+	}
+	for (size_t i = 0; i < opened->n_delayed; i++) {
+		const struct store_delayed_count *known = &opened->delayed[i];
+
+		queues_count_pending(&dispatch->queues, queues_get(&dispatch->queues, known->queue), known->owner, known->delayed);
+	}
+}
+
+struct dispatch *
+dispatch_new(struct loop *loop, const struct dispatch_config *config, const struct dispatch_callbacks *callbacks)
+{
+	struct dispatch *dispatch = mem_new(sizeof(*dispatch));
+
+	dispatch->loop = loop;
+	dispatch->config = *config;
+	dispatch->config.opened = NULL;
+	dispatch->callbacks = *callbacks;
+	dispatch->token_base = config->opened->incarnation << 40;
+	dispatch->next_id = config->opened->next_id;
+	dispatch->next_due_ms = config->opened->next_due_ms;
+	TAILQ_INIT(&dispatch->loose);
+	TAILQ_INIT(&dispatch->held);
+	queues_init(&dispatch->queues, config->window);
+	dispatch_commit_open(dispatch);
+	dispatch_run_open(dispatch);
+	dispatch_adopt_lines(dispatch, config->opened);
+	loop_after_turn(loop, dispatch_turn, dispatch);
+	return dispatch;
+}
+
+void
+dispatch_start(struct dispatch *dispatch)
+{
+	dispatch->started = true;
+	workers_start(dispatch->workers);
+	loop_again(dispatch->loop);
+}
+
+static void
+dispatch_clear_job(struct dispatch *dispatch, struct job *job)
+{
+	struct line *line = job->line;
+
+	if (job->where != JOB_NOWHERE) {
+		line_remove(line, job);
+		queues_relist(&dispatch->queues, line);
+	}
+	job_free(&dispatch->jobs, job);
+}
+
+void
+dispatch_free(struct dispatch *dispatch)
+{
+	struct job *job, *next;
+
+	if (dispatch == NULL)
+		return;
+	dispatch->started = false;
+	dispatch_run_close(dispatch);
+	dispatch_commit_close(dispatch);
+	HASH_ITER(hh, dispatch->jobs.by_id, job, next)
+		dispatch_clear_job(dispatch, job);
+	queues_done(&dispatch->queues);
+	free(dispatch);
+}
+
+void
+dispatch_drain(struct dispatch *dispatch, void (*idle)(void *arg), void *arg)
+{
+	dispatch->draining = true;
+	dispatch->idle = idle;
+	dispatch->idle_arg = arg;
+	loop_again(dispatch->loop);
+}
+
+bool
+dispatch_is_draining(const struct dispatch *dispatch)
+{
+	return dispatch->draining;
+}

@@ -1,0 +1,117 @@
+/*
+ * dispatch: carries out what fsm says. It alone moves a job between states, gathers the changes of a turn into one commit, and sends
+ * work to where it runs.
+ *
+ * What comes in during one commit goes into the next: one durability point for all. Nothing is answered before its commit has returned, and only
+ * a start that the store has confirmed is sent (a pure task's may be sent before). Loop thread; nothing here blocks.
+ */
+#ifndef DAEMON_DISPATCH_H
+#define DAEMON_DISPATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/iopool.h"
+#include "daemon/job.h"
+#include "daemon/loop.h"
+#include "daemon/queues.h"
+#include "daemon/store.h"
+#include "daemon/waits.h"
+#include "daemon/workers.h"
+
+struct dispatch;
+
+struct dispatch_config {
+	const struct store_ops *ops;
+	struct store *store;
+	const struct store_opened *opened; /* the caller's */
+	const struct task *const *tasks;
+	size_t window;
+	unsigned cpu_workers, io_threads, io_processes;
+	unsigned io_waits;
+	uint32_t max_tasks_per_worker;
+	struct slots *slots;
+	int spawner_fd;          /* taken */
+	int64_t grace_ms;        /* of time-outs */
+	int64_t retention_ms;
+	int64_t pending, pending_per_owner;
+	size_t n_queues;
+	size_t max_result;
+	bool http_local;
+};
+
+struct dispatch_callbacks {
+	/*
+	 * A job has ended, and that is durable. row is whole (with spec, args and json) when the job was in memory; else it has only id, state, seq
+	 * and finished_ms, and row->spec.task is NULL. Lives during the call.
+	 */
+	void (*ended)(const struct store_row *row, void *arg);
+	/* More output of a running command, or a new attempt of it. */
+	void (*output)(int64_t id, void *arg);
+	/* Reading of new requests may go on (dispatch_is_full() was true). */
+	void (*room)(void *arg);
+	/* The daemon cannot go on: exit status. */
+	void (*fatal)(int status, void *arg);
+	void *arg;
+};
+
+struct dispatch *dispatch_new(struct loop *loop, const struct dispatch_config *config, const struct dispatch_callbacks *callbacks);
+void dispatch_start(struct dispatch *dispatch); /* workers are asked for, jobs are picked */
+/* Ends workers and threads; what runs is left to the next start. The store is the caller's to close. */
+void dispatch_free(struct dispatch *dispatch);
+
+/* ---- what requests ask ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * One job (items SPAN_NONE, count 1), or a map. from is copied, its id is not looked at; items is the caller's until cb. cb is called later, once.
+ * 0, or (cb is not called) RPC_BUSY with *ret_what the limit that is reached, or RPC_SHUTTING_DOWN. *ret_first (may be NULL) is the first id it will have.
+ */
+int dispatch_submit(struct dispatch *dispatch, const struct spec *from, const struct task *task, struct span items, int64_t count,
+    dispatch_submit_cb cb, void *ctx, int64_t *ret_first, const char **ret_what);
+
+/*
+ * Asks for a job's end. cb: STORE_CANCELLED (it had not begun and has ended), STORE_REQUESTED (it runs and will end cancelled), STORE_ENDED,
+ * STORE_NOT_FOUND; or STORE_FENCED: the store could not take it (verdict, reason).
+ */
+typedef void (*dispatch_cancel_cb)(int64_t id, enum store_answer answer, enum store_verdict verdict, const char *reason, void *ctx);
+/* owner: only that owner's; NULL: anybody's. by, why (may be NULL): into the job's error. */
+void dispatch_cancel(struct dispatch *dispatch, int64_t id, const char *owner, const char *by, const char *why, int64_t grace_ms,
+    dispatch_cancel_cb cb, void *ctx);
+
+/* Reads; they see all that was asked of dispatch before. */
+void dispatch_read(struct dispatch *dispatch, struct store_read *read);
+void dispatch_survey(struct dispatch *dispatch, struct store_survey *survey);
+void dispatch_expired(struct dispatch *dispatch, struct store_expired *expired);
+/* Deletes ended jobs (retention). */
+void dispatch_forget(struct dispatch *dispatch, const int64_t *ids, size_t n);
+
+/* ---- what is known without asking the store -------------------------------------------------------------------------------- */
+
+/* NULL when it is not in memory. Read it, do not keep it. */
+const struct job *dispatch_job(const struct dispatch *dispatch, int64_t id);
+/* Whether the job is where it would be shown as running. */
+bool dispatch_is_running(const struct job *job);
+/* Why a pending job waits (place as the store told it). */
+enum job_reason dispatch_reason(const struct dispatch *dispatch, const struct store_row *row);
+/* Too much is on its way to the store: read no more requests until room(). */
+bool dispatch_is_full(const struct dispatch *dispatch);
+
+struct dispatch_stats {
+	int64_t pending, running, in_memory, held;
+	int64_t submitted, started, succeeded, failed, cancelled, retried; /* since the daemon's start */
+	int64_t commits, commit_max_us;
+	unsigned threads_busy, waits_busy, threads_abandoned;
+};
+void dispatch_get_stats(const struct dispatch *dispatch, struct dispatch_stats *ret_stats);
+struct queues *dispatch_queues(struct dispatch *dispatch);
+const struct workers *dispatch_workers(const struct dispatch *dispatch);
+struct iopool *dispatch_iopool(struct dispatch *dispatch);
+
+/* The pause before another attempt: first, doubled for each attempt, no longer than an hour, and somewhere in its upper half. */
+int64_t dispatch_backoff(int64_t first_ms, int attempt);
+
+/* Takes nothing more and starts nothing more; idle(arg) is called (once, later) when nothing runs and all is written. */
+void dispatch_drain(struct dispatch *dispatch, void (*idle)(void *arg), void *arg);
+bool dispatch_is_draining(const struct dispatch *dispatch);
+
+#endif

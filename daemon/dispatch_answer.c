@@ -1,0 +1,434 @@
+/*
+ * dispatch_answer: the part of dispatch that takes the store's answers to a batch: what each means for its job and for who asked.
+ *
+ * A batch that did not go through (no room) leaves jobs as they were: submissions are refused, ends are held and written when there is room.
+ * When it is unknown whether one went through, the daemon ends.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/dispatch_private.h"
+#include "daemon/log.h"
+#include "daemon/mem.h"
+
+#define EXIT_STORE 74
+
+static void
+answer_tell(struct dispatch *dispatch, struct job *job, const struct store_end *end, int64_t seq)
+{
+	struct store_row row = {.id = job->spec->id, .place = STORE_DONE, .state = end->state, .attempt = end->attempt, .seq = seq};
+
+	row.started_ms = end->started_ms;
+	row.finished_ms = end->finished_ms;
+	row.worker = end->worker;
+	row.output = end->output;
+	row.usage = end->usage;
+	row.spec = *job->spec;
+	row.json = end->json;
+	switch (end->state) {
+	case JOB_SUCCEEDED:
+		dispatch->stats.succeeded++;
+		break;
+	case JOB_FAILED:
+		dispatch->stats.failed++;
+		break;
+	case JOB_CANCELLED:
+		dispatch->stats.cancelled++;
+		break;
+	case JOB_PENDING:
+	case JOB_RUNNING:
+	case JOB_STATE_COUNT:
+		break;
+	}
+	dispatch->callbacks.ended(&row, dispatch->callbacks.arg);
+}
+
+/* It leaves its queue's counts. */
+static void
+answer_uncount(struct dispatch *dispatch, struct job *job)
+{
+	if (job->counted_running)
+		queues_count_running(&dispatch->queues, job->queue, -1);
+	else
+		queues_count_pending(&dispatch->queues, job->queue, job->spec->owner, -1);
+}
+
+static void
+answer_ended(struct dispatch *dispatch, struct job *job, const struct store_end *end, int64_t seq, enum fsm_event event)
+{
+	answer_uncount(dispatch, job);
+	answer_tell(dispatch, job, end, seq);
+	dispatch_step(dispatch, job, event);
+}
+
+static void
+answer_finish(struct dispatch *dispatch, struct store_finish *finish)
+{
+	struct job *job = finish->ctx;
+
+	if (finish->answer == STORE_OK) {
+		answer_ended(dispatch, job, &finish->end, finish->seq, FSM_E_ENDED);
+		return;
+	}
+	log_error("job=%lld: the store does not know the attempt that has come out", (long long)job->spec->id);
+	answer_uncount(dispatch, job);
+	dispatch_step(dispatch, job, FSM_E_FENCED);
+}
+
+static void
+answer_release(struct dispatch *dispatch, struct store_release *release)
+{
+	struct job *job = release->ctx;
+	struct store_end end;
+
+	switch (release->answer) {
+	case STORE_OK:
+		if (release->run_at_ms != SPEC_NONE) {
+			dispatch_count_running(dispatch, job, false);
+			dispatch->callbacks.output(job->spec->id, dispatch->callbacks.arg);
+			dispatch_step(dispatch, job, FSM_E_RELEASED);
+		} else {
+			outcome_done(&job->outcome);
+			dispatch_step(dispatch, job, FSM_E_STORED);
+		}
+		return;
+	case STORE_CANCELLED:
+		end = (struct store_end){.state = JOB_CANCELLED, .attempt = release->attempt, .started_ms = job->started_ms};
+		end.finished_ms = loop_wall_ms();
+		if (job->cancel_error != NULL)
+			end.json = (struct span){job->cancel_error, strlen(job->cancel_error)};
+		answer_ended(dispatch, job, &end, 0, FSM_E_CANCELLED);
+		return;
+	default:
+		log_error("job=%lld: the store does not know the attempt that is to be tried again", (long long)job->spec->id);
+		answer_uncount(dispatch, job);
+		dispatch_step(dispatch, job, FSM_E_FENCED);
+	}
+}
+
+static enum dispatch_answer
+answer_put_answer(const struct store_put *put)
+{
+	if (put->answer == STORE_DUPLICATE)
+		return DISPATCH_EXISTING;
+	return put->answer == STORE_KEY_CONFLICT ? DISPATCH_KEY_CONFLICT : DISPATCH_ADDED;
+}
+
+/* The ids of a refused submission are given back if nobody took any after them. */
+static void
+answer_give_ids_back(struct dispatch *dispatch, int64_t first, int64_t count)
+{
+	if (dispatch->next_id == first + count)
+		dispatch->next_id = first;
+}
+
+static void
+answer_refuse_job(struct dispatch *dispatch, struct job *job, enum dispatch_answer answer, int64_t first, int64_t count,
+    const char *reason)
+{
+	job->submit_cb(answer, first, count, reason, job->submit_ctx);
+	job->submit_cb = NULL;
+	answer_give_ids_back(dispatch, job->spec->id, 1);
+	answer_uncount(dispatch, job);
+	if (job->sent && !job->early_outcome) {
+		job->refused = true; /* its worker has it: it goes when it comes back */
+		return;
+	}
+	dispatch_loosen(dispatch, job, false);
+	dispatch_unplace(dispatch, job);
+	dispatch_step(dispatch, job, FSM_E_REFUSED);
+}
+
+static void
+answer_put_one(struct dispatch *dispatch, struct store_put *put)
+{
+	struct job *job = put->ctx;
+
+	if (put->answer != STORE_OK) {
+		answer_refuse_job(dispatch, job, answer_put_answer(put), put->existing_id, put->existing_count, NULL);
+		return;
+	}
+	job->submit_cb(DISPATCH_ADDED, put->spec->id, 1, NULL, job->submit_ctx);
+	job->submit_cb = NULL;
+	switch (put->place) {
+	case STORE_DONE:
+		answer_ended(dispatch, job, &put->end, put->seq, FSM_E_STORED_ENDED);
+		return;
+	case STORE_RUNNING:
+		dispatch_step(dispatch, job, FSM_E_STORED_RUNNING);
+		return;
+	case STORE_DELAYED:
+		dispatch_step(dispatch, job, FSM_E_STORED_FAR);
+		return;
+	case STORE_READY:
+		dispatch_step(dispatch, job, job->loose ? FSM_E_STORED_RUNNING : FSM_E_STORED);
+		return;
+	}
+}
+
+static void
+answer_map(struct dispatch *dispatch, struct store_put *put, enum dispatch_answer answer, const char *reason)
+{
+	struct map_submission *map = put->ctx;
+	struct store_mark first = {map->spec->priority, map->spec->id};
+	struct line *line;
+	struct job *job;
+
+	if (answer != DISPATCH_ADDED) {
+		queues_count_pending(&dispatch->queues, map->queue, map->spec->owner, -map->count);
+		answer_give_ids_back(dispatch, map->spec->id, map->count);
+		map->cb(answer, put->existing_id, put->existing_count, reason, map->ctx);
+	} else {
+		map->cb(answer, map->spec->id, map->count, NULL, map->ctx);
+		if (put->place == STORE_READY) {
+			line = queues_line(&dispatch->queues, map->queue, map->spec->pool, map->spec->owner);
+			line_cut(line, &first);
+			while ((job = line_behind_mark(line)) != NULL)
+				dispatch_step(dispatch, job, FSM_E_STORED_FAR);
+			queues_relist(&dispatch->queues, line);
+			dispatch_want_fill(dispatch, line);
+		}
+	}
+	spec_unref(map->spec);
+	free(map);
+}
+
+static void
+answer_cancelled_in_store(struct dispatch *dispatch, const struct store_cancel *cancel)
+{
+	struct job *job = job_find(&dispatch->jobs, cancel->id);
+	struct store_end end = {.state = JOB_CANCELLED, .started_ms = SPEC_NONE, .finished_ms = cancel->now_ms, .json = cancel->error};
+	struct store_row row = {.id = cancel->id, .place = STORE_DONE, .state = JOB_CANCELLED, .seq = cancel->seq};
+	struct line *line;
+
+	if (job == NULL || job->state == FSM_PICKED) {
+		row.finished_ms = cancel->now_ms;
+		row.started_ms = SPEC_NONE;
+		if (job == NULL)
+			queues_count_pending(&dispatch->queues, queues_get(&dispatch->queues, cancel->queue), cancel->job_owner, -1);
+		else
+			dispatch_step(dispatch, job, FSM_E_CANCELLED);
+		dispatch->stats.cancelled++;
+		dispatch->callbacks.ended(&row, dispatch->callbacks.arg);
+		return;
+	}
+	end.attempt = job->attempts;
+	line = job->line;
+	line_remove(line, job);
+	queues_relist(&dispatch->queues, line);
+	answer_ended(dispatch, job, &end, cancel->seq, FSM_E_CANCELLED);
+	dispatch_want_fill(dispatch, line);
+	queues_tidy_line(&dispatch->queues, line);
+}
+
+static void
+answer_cancel_running(struct dispatch *dispatch, struct job *job, const struct cancel_request *request)
+{
+	if (job->cancel_error == NULL)
+		job->cancel_error = mem_text(request->error);
+	job->cause = CAUSE_CANCEL;
+	job->grace_ms = request->grace_ms;
+	if (job->finish_at > 0)
+		dispatch->open->finish[job->finish_at - 1].end = dispatch_end(dispatch, job);
+	dispatch_step(dispatch, job, FSM_E_STOP);
+}
+
+static void
+answer_cancel(struct dispatch *dispatch, struct store_cancel *cancel)
+{
+	struct cancel_request *request = cancel->ctx;
+	struct job *job;
+
+	request->cb(cancel->id, cancel->answer, STORE_COMMITTED, NULL, request->ctx);
+	if (cancel->answer == STORE_CANCELLED) {
+		answer_cancelled_in_store(dispatch, cancel);
+	} else if (cancel->answer == STORE_REQUESTED) {
+		job = job_find(&dispatch->jobs, cancel->id);
+		if (job != NULL)
+			answer_cancel_running(dispatch, job, request);
+	}
+	dispatch_cancel_request_free(request);
+}
+
+static void
+answer_start(struct dispatch *dispatch, struct store_start *start)
+{
+	struct job *job = start->ctx;
+
+	if (job->state != FSM_PICKED) /* it runs already; this only wrote it down */
+		return;
+	if (start->answer == STORE_OK) {
+		dispatch_step(dispatch, job, FSM_E_STARTED);
+		return;
+	}
+	answer_uncount(dispatch, job);
+	dispatch_unplace(dispatch, job);
+	dispatch_step(dispatch, job, FSM_E_UNSTARTED);
+}
+
+static void
+answer_promote(struct dispatch *dispatch, struct store_promote *promote)
+{
+	for (size_t i = 0; i < promote->n_rows; i++) {
+		struct job *job = job_find(&dispatch->jobs, promote->rows[i].spec->id);
+
+		assert(job == NULL);
+		job = dispatch_adopt(dispatch, &promote->rows[i]);
+		job->state = FSM_ENDING; /* as one that comes back from a release */
+		dispatch_step(dispatch, job, FSM_E_STORED);
+	}
+	free(promote->rows);
+	promote->rows = NULL;
+	promote->n_rows = 0;
+}
+
+static void
+answer_fill(struct dispatch *dispatch, struct store_fill *fill)
+{
+	struct line *line = fill->ctx;
+	struct store_mark last = {0};
+	struct job *job;
+	bool fresh;
+
+	for (size_t i = 0; line->missed && i < fill->n_rows; i++)
+		spec_unref(fill->rows[i].spec);
+	if (line->missed)
+		fill->n_rows = 0;
+	for (size_t i = 0; i < fill->n_rows; i++) {
+		last = (struct store_mark){fill->rows[i].spec->priority, fill->rows[i].spec->id};
+		job = job_find(&dispatch->jobs, last.id);
+		fresh = job == NULL;
+		if (fresh)
+			job = dispatch_adopt(dispatch, &fill->rows[i]);
+		else
+			spec_unref(fill->rows[i].spec);
+		if (fresh || job->where == JOB_ASIDE) /* else it is on its way already */
+			line_fill_add(line, job);
+	}
+	if (line->missed)
+		line_fill_failed(line);
+	else
+		line_fill_end(line, fill->end, fill->n_rows > 0 ? &last : NULL);
+	free(fill->rows);
+	fill->rows = NULL;
+	while ((job = line_fill_leftover(line)) != NULL) {
+		job->state = FSM_ENDING;
+		dispatch_step(dispatch, job, FSM_E_STORED);
+	}
+	queues_relist(&dispatch->queues, line);
+	dispatch_want_fill(dispatch, line);
+	queues_tidy_line(&dispatch->queues, line);
+}
+
+/* ---- a batch that did not go through --------------------------------------------------------------------------------------- */
+
+static void
+answer_hold(struct dispatch *dispatch, struct job *job)
+{
+	dispatch_step(dispatch, job, FSM_E_NO_ROOM);
+	TAILQ_INSERT_TAIL(&dispatch->held, job, link);
+	dispatch->n_held++;
+}
+
+static void
+answer_refused_starts(struct dispatch *dispatch, struct store_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_start; i++) {
+		struct job *job = batch->start[i].ctx;
+
+		if (job->state == FSM_PICKED) {
+			dispatch_unplace(dispatch, job);
+			job->attempts--;
+			dispatch_step(dispatch, job, FSM_E_REFUSED);
+		} else { /* it is still to be written down */
+			job->recorded_in = 0;
+			if (job->finish_at > 0)
+				dispatch->open->finish[job->finish_at - 1].from_ready = true;
+			else
+				dispatch_loosen(dispatch, job, true);
+		}
+	}
+}
+
+void
+dispatch_answer_refused(struct dispatch *dispatch, struct store_batch *batch)
+{
+	enum dispatch_answer answer = batch->verdict == STORE_FULL ? DISPATCH_STORAGE_FULL : DISPATCH_UNAVAILABLE;
+	struct cancel_request *request;
+
+	log_warning("a commit did not go through: %s", batch->reason);
+	for (size_t i = 0; i < batch->n_finish; i++)
+		answer_hold(dispatch, batch->finish[i].ctx);
+	for (size_t i = 0; i < batch->n_release; i++)
+		answer_hold(dispatch, batch->release[i].ctx);
+	for (size_t i = 0; i < batch->n_put; i++) {
+		struct store_put *put = &batch->put[i];
+
+		if (put->items.len > 0)
+			answer_map(dispatch, put, answer, batch->reason);
+		else
+			answer_refuse_job(dispatch, put->ctx, answer, 0, 0, batch->reason);
+	}
+	for (size_t i = 0; i < batch->n_cancel; i++) {
+		request = batch->cancel[i].ctx;
+		request->cb(request->id, STORE_FENCED, batch->verdict, batch->reason, request->ctx);
+		dispatch_cancel_request_free(request);
+	}
+	answer_refused_starts(dispatch, batch);
+	for (size_t i = 0; i < batch->n_fill; i++)
+		line_fill_failed(batch->fill[i].ctx);
+	dispatch->no_room = true;
+}
+
+void
+dispatch_answer_unknown(struct dispatch *dispatch, struct store_batch *batch)
+{
+	struct map_submission *map;
+	struct job *job;
+
+	log_error("it is not known whether a commit went through: %s; the daemon ends", batch->reason);
+	dispatch->failed = true;
+	for (size_t i = 0; i < batch->n_put; i++) {
+		if (batch->put[i].items.len > 0) {
+			map = batch->put[i].ctx;
+			map->cb(DISPATCH_UNKNOWN, 0, 0, batch->reason, map->ctx);
+		} else {
+			job = batch->put[i].ctx;
+			job->submit_cb(DISPATCH_UNKNOWN, 0, 0, batch->reason, job->submit_ctx);
+		}
+	}
+	for (size_t i = 0; i < batch->n_cancel; i++) {
+		struct cancel_request *request = batch->cancel[i].ctx;
+
+		request->cb(request->id, STORE_FENCED, batch->verdict, batch->reason, request->ctx);
+	}
+	dispatch->callbacks.fatal(EXIT_STORE, dispatch->callbacks.arg);
+}
+
+/* ---- all of a batch ------------------------------------------------------------------------------------------------------ */
+
+void
+dispatch_answer_committed(struct dispatch *dispatch, struct store_batch *batch)
+{
+	dispatch->no_room = false;
+	for (size_t i = 0; i < batch->n_finish; i++)
+		answer_finish(dispatch, &batch->finish[i]);
+	for (size_t i = 0; i < batch->n_release; i++)
+		answer_release(dispatch, &batch->release[i]);
+	for (size_t i = 0; i < batch->n_put; i++) {
+		if (batch->put[i].items.len > 0)
+			answer_map(dispatch, &batch->put[i], answer_put_answer(&batch->put[i]), NULL);
+		else
+			answer_put_one(dispatch, &batch->put[i]);
+	}
+	for (size_t i = 0; i < batch->n_cancel; i++)
+		answer_cancel(dispatch, &batch->cancel[i]);
+	for (size_t i = 0; i < batch->n_start; i++)
+		answer_start(dispatch, &batch->start[i]);
+	answer_promote(dispatch, &batch->promote);
+	for (size_t i = 0; i < batch->n_fill; i++)
+		answer_fill(dispatch, &batch->fill[i]);
+	dispatch->next_due_ms = batch->next_due_ms;
+}
+

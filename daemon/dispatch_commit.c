@@ -1,0 +1,283 @@
+/*
+ * dispatch_commit: the part of dispatch that gathers changes and sends them to the store. One batch is open, at most one is flying.
+ */
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/clock.h"
+#include "daemon/dispatch_private.h"
+#include "daemon/mem.h"
+
+#define RECORD_AFTER_MS 20 /* a pure job that runs longer than this gets its start written */
+#define RETRY_MS 1000      /* how long to wait for room on the disk */
+#define PROMOTE_MAX 1024   /* delayed jobs that become ready in one commit */
+
+/* ---- the open batch -------------------------------------------------------------------------------------------------------- */
+
+struct store_put *
+dispatch_add_put(struct dispatch *dispatch)
+{
+	struct store_put *put = DISPATCH_ADD(dispatch->open, put);
+
+	*put = (struct store_put){0};
+	return put;
+}
+
+void
+dispatch_add_start(struct dispatch *dispatch, struct job *job)
+{
+	struct store_start *start = DISPATCH_ADD(dispatch->open, start);
+
+	*start = (struct store_start){
+	    .spec = job->spec, .token = job->token, .attempt = job->attempts, .now_ms = job->started_ms, .ctx = job};
+	job->recorded_in = dispatch->number;
+}
+
+void
+dispatch_add_cancel(struct dispatch *dispatch, struct cancel_request *request)
+{
+	struct store_cancel *cancel = DISPATCH_ADD(dispatch->open, cancel);
+
+	*cancel = (struct store_cancel){.id = request->id, .owner = request->owner, .ctx = request};
+	cancel->error = (struct span){request->error, strlen(request->error)};
+	cancel->now_ms = loop_wall_ms();
+	cancel->until_ms = cancel->now_ms + dispatch->config.retention_ms;
+}
+
+void
+dispatch_do_later(struct dispatch *dispatch, struct job *job, struct cancel_request *cancel)
+{
+	dispatch->later = mem_room(dispatch->later, dispatch->n_later, &dispatch->later_capacity, sizeof(*dispatch->later));
+	dispatch->later[dispatch->n_later++] = (struct later){cancel, job};
+}
+
+void
+dispatch_cancel_request_free(struct cancel_request *request)
+{
+	free(request->owner);
+	free(request->error);
+	free(request);
+}
+
+/* ---- coming and going ------------------------------------------------------------------------------------------------------ */
+
+static void
+commit_done(struct store_batch *batch, void *arg)
+{
+	struct dispatch *dispatch = arg;
+	int64_t took_us = clock_mono_us() - dispatch->flying_since_us;
+
+	dispatch->flying = NULL;
+	dispatch->stats.commits++;
+	if (took_us > dispatch->stats.commit_max_us)
+		dispatch->stats.commit_max_us = took_us;
+	switch (batch->verdict) {
+	case STORE_COMMITTED:
+		dispatch_answer_committed(dispatch, batch);
+		break;
+	case STORE_FULL:
+	case STORE_UNAVAILABLE:
+		dispatch_answer_refused(dispatch, batch);
+		break;
+	case STORE_UNKNOWN:
+		dispatch_answer_unknown(dispatch, batch);
+		return;
+	}
+	store_batch_clear(batch);
+}
+
+static void
+commit_arm(struct event *event, int64_t ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+
+	event_add(event, &tv);
+}
+
+static void
+commit_retry_cb(evutil_socket_t fd, short events, void *arg)
+{
+	struct dispatch *dispatch = arg;
+	struct queue *queue, *next;
+	struct line *line;
+	struct job *job;
+
+	(void)fd;
+	(void)events;
+	dispatch->retry_on = false;
+	if (!dispatch->no_room)
+		return;
+	dispatch->no_room = false;
+	HASH_ITER(hh, dispatch->queues.by_name, queue, next) {
+		TAILQ_FOREACH(line, &queue->lines, all)
+			dispatch_want_fill(dispatch, line);
+	}
+	while ((job = TAILQ_FIRST(&dispatch->held)) != NULL) {
+		TAILQ_REMOVE(&dispatch->held, job, link);
+		dispatch->n_held--;
+		dispatch_step(dispatch, job, FSM_E_ROOM);
+	}
+}
+
+static void
+commit_due_cb(evutil_socket_t fd, short events, void *arg)
+{
+	(void)fd;
+	(void)events;
+	(void)arg; /* the turn's flush asks for the promotion */
+}
+
+/* Pure jobs that have run for a while: their start is written, so that the store tells the truth of them. */
+static void
+commit_record_loose(struct dispatch *dispatch)
+{
+	int64_t now_ms = loop_mono_ms();
+	struct job *job, *next;
+
+	for (job = TAILQ_FIRST(&dispatch->loose); job != NULL; job = next) {
+		next = TAILQ_NEXT(job, loose_link);
+		if (now_ms - job->sent_ms < RECORD_AFTER_MS)
+			break;
+		if (job->state != FSM_RUNNING && job->state != FSM_STOPPING)
+			continue;
+		dispatch_loosen(dispatch, job, false);
+		dispatch_add_start(dispatch, job);
+	}
+}
+
+static void
+commit_ask_promotion(struct dispatch *dispatch)
+{
+	int64_t now_ms = loop_wall_ms();
+
+	if (dispatch->next_due_ms == SPEC_NONE || dispatch->draining)
+		return;
+	if (dispatch->next_due_ms <= now_ms) {
+		if (dispatch->flying == NULL)
+			dispatch->open->promote = (struct store_promote){.wanted = true, .now_ms = now_ms, .n = PROMOTE_MAX};
+		return;
+	}
+	/* the wall clock may be set: look again at least each minute */
+	commit_arm(dispatch->due, dispatch->next_due_ms - now_ms < 60000 ? dispatch->next_due_ms - now_ms : 60000);
+}
+
+static void
+commit_issue_reads(struct dispatch *dispatch)
+{
+	for (size_t i = 0; i < dispatch->n_reads; i++) {
+		struct read_request *request = &dispatch->reads[i];
+
+		switch (request->kind) {
+		case READ_ROWS:
+			dispatch->config.ops->read(dispatch->config.store, request->read);
+			break;
+		case READ_SURVEY:
+			dispatch->config.ops->survey(dispatch->config.store, request->read);
+			break;
+		case READ_EXPIRED:
+			dispatch->config.ops->expired(dispatch->config.store, request->read);
+			break;
+		}
+	}
+	dispatch->n_reads = 0;
+}
+
+static void
+commit_do_later(struct dispatch *dispatch)
+{
+	size_t n = dispatch->n_later;
+	struct later *later = dispatch->later;
+
+	dispatch->later = NULL;
+	dispatch->n_later = dispatch->later_capacity = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (later[i].cancel != NULL)
+			dispatch_add_cancel(dispatch, later[i].cancel);
+		else
+			dispatch_write_end(dispatch, later[i].job);
+	}
+	free(later);
+}
+
+static void
+commit_send(struct dispatch *dispatch)
+{
+	struct store_batch *batch = dispatch->open;
+
+	batch->high_water = dispatch->next_id - 1;
+	batch->done = commit_done;
+	batch->arg = dispatch;
+	dispatch->flying = batch;
+	dispatch->flying_since_us = clock_mono_us();
+	dispatch->open = batch == &dispatch->batches[0] ? &dispatch->batches[1] : &dispatch->batches[0];
+	dispatch->number++;
+	for (size_t i = 0; i < batch->n_put; i++) {
+		if (batch->put[i].items.len == 0)
+			((struct job *)batch->put[i].ctx)->put_at = 0;
+	}
+	for (size_t i = 0; i < batch->n_finish; i++)
+		((struct job *)batch->finish[i].ctx)->finish_at = 0;
+	commit_do_later(dispatch);
+	dispatch->config.ops->commit(dispatch->config.store, batch);
+}
+
+void
+dispatch_flush(struct dispatch *dispatch)
+{
+	if (dispatch->failed)
+		return;
+	commit_ask_promotion(dispatch);
+	if (!dispatch->no_room)
+		commit_record_loose(dispatch);
+	if (dispatch->flying == NULL && !store_batch_empty(dispatch->open))
+		commit_send(dispatch);
+	if (store_batch_empty(dispatch->open))
+		commit_issue_reads(dispatch);
+	if (!dispatch->retry_on && (!TAILQ_EMPTY(&dispatch->loose) || dispatch->no_room)) {
+		dispatch->retry_on = true;
+		commit_arm(dispatch->retry, dispatch->no_room ? RETRY_MS : RECORD_AFTER_MS);
+	}
+}
+
+void
+dispatch_commit_open(struct dispatch *dispatch)
+{
+	dispatch->open = &dispatch->batches[0];
+	dispatch->number = 1;
+	dispatch->due = event_new(loop_base(dispatch->loop), -1, 0, commit_due_cb, dispatch);
+	dispatch->retry = event_new(loop_base(dispatch->loop), -1, 0, commit_retry_cb, dispatch);
+	if (dispatch->due == NULL || dispatch->retry == NULL)
+		abort();
+}
+
+static void
+commit_forget_batch(struct store_batch *batch)
+{
+	for (size_t i = 0; i < batch->n_put; i++) {
+		if (batch->put[i].items.len > 0) {
+			struct map_submission *map = batch->put[i].ctx;
+
+			spec_unref(map->spec);
+			free(map);
+		}
+	}
+	for (size_t i = 0; i < batch->n_cancel; i++)
+		dispatch_cancel_request_free(batch->cancel[i].ctx);
+	store_batch_done(batch);
+}
+
+void
+dispatch_commit_close(struct dispatch *dispatch)
+{
+	for (size_t i = 0; i < dispatch->n_later; i++) {
+		if (dispatch->later[i].cancel != NULL)
+			dispatch_cancel_request_free(dispatch->later[i].cancel);
+	}
+	free(dispatch->later);
+	free(dispatch->reads);
+	commit_forget_batch(&dispatch->batches[0]);
+	commit_forget_batch(&dispatch->batches[1]);
+	event_free(dispatch->due);
+	event_free(dispatch->retry);
+}

@@ -1,0 +1,132 @@
+/*
+ * dispatch_private: what the files of dispatch share: dispatch.c (requests and picking), dispatch_run.c (where jobs run), dispatch_end.c (how they
+ * end), dispatch_commit.c (what is sent to the store) and dispatch_answer.c (what it says).
+ */
+#ifndef DAEMON_DISPATCH_PRIVATE_H
+#define DAEMON_DISPATCH_PRIVATE_H
+
+#include "daemon/dispatch.h"
+#include "daemon/mem.h"
+
+/* A map that is being added. */
+struct map_submission {
+	struct spec *spec;
+	struct queue *queue;
+	int64_t count;
+	dispatch_submit_cb cb;
+	void *ctx;
+};
+
+/* A cancel on its way to the store. */
+struct cancel_request {
+	int64_t id;
+	char *owner; /* or NULL */
+	char *error; /* the error object */
+	int64_t grace_ms;
+	dispatch_cancel_cb cb;
+	void *ctx;
+};
+
+/* What must wait for the batch after the open one. */
+struct later {
+	struct cancel_request *cancel; /* or */
+	struct job *job;               /* its end is to be written */
+};
+
+enum read_kind { READ_ROWS, READ_SURVEY, READ_EXPIRED };
+struct read_request {
+	enum read_kind kind;
+	void *read;
+};
+
+struct dispatch {
+	struct loop *loop;
+	struct dispatch_config config;
+	struct dispatch_callbacks callbacks;
+	struct queues queues;
+	struct jobs jobs;
+	struct workers *workers;
+	struct iopool *iopool;
+	struct waits *waits;
+	unsigned threads_busy, waits_busy;
+
+	struct store_batch batches[2];
+	struct store_batch *open;   /* gathers */
+	struct store_batch *flying; /* with the store, or NULL */
+	uint64_t number;            /* of the open batch, from 1 */
+	int64_t flying_since_us;
+	struct later *later;
+	size_t n_later, later_capacity;
+	struct read_request *reads; /* asked while the open batch was not empty */
+	size_t n_reads, reads_capacity;
+	int64_t next_due_ms;        /* of the delayed jobs */
+	struct event *due;          /* for it */
+	struct event *retry;        /* the disk was full; or loose jobs are to be recorded */
+	bool retry_on;
+	bool no_room;               /* the last commit did not go through */
+	bool failed;                /* fatal() was called: nothing more is sent to the store */
+
+	struct job_list loose;
+	struct job_list held;
+	int64_t n_held;
+	uint64_t token_base, token_count;
+	int64_t next_id;
+	bool started;
+	bool draining;
+	bool was_full;
+	void (*idle)(void *arg);
+	void *idle_arg;
+	struct dispatch_stats stats;
+};
+
+/* dispatch.c */
+void dispatch_step(struct dispatch *dispatch, struct job *job, enum fsm_event event);
+void dispatch_forget_job(struct dispatch *dispatch, struct job *job);
+void dispatch_count_running(struct dispatch *dispatch, struct job *job, bool running);
+void dispatch_want_fill(struct dispatch *dispatch, struct line *line);
+/* A row of the store becomes a job of the window; takes the reference of row->spec. */
+struct job *dispatch_adopt(struct dispatch *dispatch, const struct store_ready *row);
+
+/* dispatch_run.c: where jobs run */
+/* Reserves what the job needs to run now: false when there is none. */
+bool dispatch_place(struct dispatch *dispatch, struct job *job);
+/* A new attempt: token and number; the job must be placed. */
+void dispatch_begin_attempt(struct dispatch *dispatch, struct job *job);
+void dispatch_send(struct dispatch *dispatch, struct job *job);
+void dispatch_stop(struct dispatch *dispatch, struct job *job);
+void dispatch_loosen(struct dispatch *dispatch, struct job *job, bool loose);
+void dispatch_unplace(struct dispatch *dispatch, struct job *job);
+/* The job has come out (job->outcome), its tree is empty. */
+void dispatch_came_out(struct dispatch *dispatch, struct job *job);
+void dispatch_run_open(struct dispatch *dispatch);
+void dispatch_run_close(struct dispatch *dispatch);
+
+/* dispatch_commit.c */
+#define DISPATCH_ADD(batch, kind)                                                                                      \
+	((batch)->kind = mem_room((batch)->kind, (batch)->n_##kind, &(batch)->kind##_capacity, sizeof(*(batch)->kind)), \
+	    &(batch)->kind[(batch)->n_##kind++])
+void dispatch_commit_open(struct dispatch *dispatch);
+void dispatch_commit_close(struct dispatch *dispatch);
+struct store_put *dispatch_add_put(struct dispatch *dispatch);
+void dispatch_add_start(struct dispatch *dispatch, struct job *job);
+void dispatch_add_cancel(struct dispatch *dispatch, struct cancel_request *request);
+void dispatch_do_later(struct dispatch *dispatch, struct job *job, struct cancel_request *cancel);
+void dispatch_flush(struct dispatch *dispatch);
+void dispatch_cancel_request_free(struct cancel_request *request);
+
+/* dispatch_end.c */
+/* FSM_WRITE: the job's end, or its release for another attempt. */
+void dispatch_write_end(struct dispatch *dispatch, struct job *job);
+/* FSM_BACK: a release that does not count. */
+void dispatch_write_back(struct dispatch *dispatch, struct job *job);
+/* A put of the open batch is an end as well; false when the job's outcome wants more than that. */
+bool dispatch_fold_end(struct dispatch *dispatch, struct job *job);
+/* How the job's outcome, cause and promises read as an end; json points into job->outcome. */
+struct store_end dispatch_end(struct dispatch *dispatch, struct job *job);
+
+/* dispatch_answer.c */
+void dispatch_answer_committed(struct dispatch *dispatch, struct store_batch *batch);
+void dispatch_answer_refused(struct dispatch *dispatch, struct store_batch *batch);
+void dispatch_answer_unknown(struct dispatch *dispatch, struct store_batch *batch);
+
+#endif

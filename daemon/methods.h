@@ -1,0 +1,17 @@
+/*
+ * methods: what the families of methods share: reading a selection and a `fields` parameter.
+ */
+#ifndef DAEMON_METHODS_H
+#define DAEMON_METHODS_H
+
+#include "daemon/render.h"
+#include "daemon/request.h"
+#include "proto/selection.h"
+
+/* false: the request has been failed. Else the caller ends *ret_selection with selection_done(). */
+bool methods_read_selection(struct request *request, struct span id, struct span ids, struct span filter,
+    struct selection *ret_selection);
+/* fields may be SPAN_NONE: *ret_fields is left as it is. */
+bool methods_read_fields(struct request *request, struct span fields, render_fields *ret_fields);
+
+#endif

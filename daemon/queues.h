@@ -1,0 +1,78 @@
+/*
+ * queues: the named queues, their lines and counts, and the rings from which the next job is picked.
+ *
+ * Rings make turns fair: within a pool queues take turns, within a queue the owners do. A line is in its ring while its window has a head,
+ * a queue is in its pool's ring while one of its lines is. Loop thread; no I/O.
+ */
+#ifndef DAEMON_QUEUES_H
+#define DAEMON_QUEUES_H
+
+#include <stdint.h>
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "daemon/line.h"
+#include "daemon/spec.h"
+
+struct queue_lane {
+	struct line_list ring; /* lines with a head */
+	struct queue *queue;
+	uint8_t pool;
+	bool listed;
+	TAILQ_ENTRY(queue_lane) link;
+};
+TAILQ_HEAD(queue_lane_list, queue_lane);
+
+struct queue {
+	char *name;
+	int64_t pending; /* not running, not ended; delayed ones too */
+	int64_t running;
+	struct queue_lane lanes[POOL_COUNT];
+	struct line_list lines;
+	UT_hash_handle hh;
+};
+
+/* Pending jobs of one owner, for the limit. */
+struct owner_count {
+	char *owner;
+	int64_t pending;
+	UT_hash_handle hh;
+};
+
+struct queues {
+	struct queue *by_name;
+	struct owner_count *owners;
+	size_t n;
+	size_t n_lines;
+	size_t window;   /* [store] window */
+	int64_t pending; /* of all queues */
+	int64_t running;
+	struct queue_lane_list rings[POOL_COUNT];
+};
+
+void queues_init(struct queues *queues, size_t window);
+void queues_done(struct queues *queues);
+
+/* The queue of that name; made if it is new. */
+struct queue *queues_get(struct queues *queues, const char *name);
+struct queue *queues_find(const struct queues *queues, const char *name);
+/* Forgets a queue that has no job, no line and no setting. */
+void queues_release(struct queues *queues, struct queue *queue);
+
+/* The line of that pool, queue and owner; made (complete, empty) if it is new. Lines that are empty and complete go with queues_tidy_line(). */
+struct line *queues_line(struct queues *queues, struct queue *queue, uint8_t pool, const char *owner);
+void queues_tidy_line(struct queues *queues, struct line *line);
+
+/* After a line's window changed: puts it into the rings, or takes it out. */
+void queues_relist(struct queues *queues, struct line *line);
+
+/* The next job of a pool, in turns; it stays where it is. NULL: none. queues_rotate() then gives the turn on. */
+struct job *queues_head(const struct queues *queues, uint8_t pool);
+void queues_rotate(struct queues *queues, uint8_t pool);
+
+/* Counts; n may be negative. */
+void queues_count_pending(struct queues *queues, struct queue *queue, const char *owner, int64_t n);
+void queues_count_running(struct queues *queues, struct queue *queue, int64_t n);
+int64_t queues_owner_pending(const struct queues *queues, const char *owner);
+
+#endif

@@ -1,0 +1,439 @@
+/*
+ * request: see request.h.
+ */
+#include "daemon/request.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/config.h"
+#include "daemon/mem.h"
+#include "daemon/server.h"
+
+#define BATCH_MAX 1000
+#define VALUES_MAX 100000
+
+/* The replies of one batch, gathered until the last is there. */
+struct reply_batch {
+	struct peer *peer;
+	size_t left;
+	struct text text;
+};
+
+/* ---- the peer -------------------------------------------------------------------------------------------------------------- */
+
+void
+peer_unref(struct peer *peer)
+{
+	if (--peer->refs == 0)
+		peer->free(peer);
+	else if (peer->refs == 1 && peer->leaving)
+		peer->idle(peer);
+}
+
+int
+peer_add_wait(struct peer *peer, struct peer_wait *wait)
+{
+	if (peer->n_waits >= (unsigned)peer->server->config->limit_waits_per_connection)
+		return -1;
+	peer->n_waits++;
+	TAILQ_INSERT_TAIL(&peer->waits, wait, link);
+	return 0;
+}
+
+void
+peer_remove_wait(struct peer *peer, struct peer_wait *wait)
+{
+	peer->n_waits--;
+	TAILQ_REMOVE(&peer->waits, wait, link);
+}
+
+void
+peer_end_waits(struct peer *peer)
+{
+	bool was = peer->closed;
+	struct peer_wait *wait;
+
+	peer->closed = true; /* their requests are answered into the void */
+	while ((wait = TAILQ_FIRST(&peer->waits)) != NULL) {
+		peer_remove_wait(peer, wait);
+		wait->closed(wait);
+	}
+	peer->closed = was;
+}
+
+/* ---- replies --------------------------------------------------------------------------------------------------------------- */
+
+static void
+batch_settle(struct reply_batch *batch)
+{
+	if (--batch->left > 0)
+		return;
+	if (batch->text.len > 0 && !batch->peer->closed) {
+		text_add_lit(&batch->text, "]\n");
+		batch->peer->send(batch->peer, batch->text.at, batch->text.len);
+	}
+	peer_unref(batch->peer);
+	text_done(&batch->text);
+	free(batch);
+}
+
+static void
+request_free(struct request *request)
+{
+	struct reply_batch *batch = request->batch;
+
+	if (request->id != request->id_room)
+		free(request->id);
+	peer_unref(request->peer);
+	free(request);
+	if (batch != NULL)
+		batch_settle(batch);
+}
+
+static void
+request_begin(const struct request *request, struct text *text)
+{
+	text_add_lit(text, "{\"jsonrpc\":\"2.0\",\"id\":");
+	text_add(text, request->id, request->id_len);
+}
+
+/* A whole reply object goes out, or into its batch. */
+static void
+request_send(struct request *request, struct text *text)
+{
+	struct reply_batch *batch = request->batch;
+
+	if (!request->notification && !request->peer->closed) {
+		if (batch != NULL) {
+			text_add_char(&batch->text, batch->text.len == 0 ? '[' : ',');
+			text_add(&batch->text, text->at, text->len);
+		} else {
+			text_add_char(text, '\n');
+			request->peer->send(request->peer, text->at, text->len);
+		}
+	}
+	text_done(text);
+	request_free(request);
+}
+
+void
+request_reply(struct request *request, struct text *result)
+{
+	struct text text = {0};
+	size_t max = (size_t)request->server->config->limit_message;
+
+	if (result->len > max || (request->batch != NULL && request->batch->text.len + result->len > max)) {
+		text_done(result);
+		request_fail(request, RPC_TOO_LARGE, "the reply is longer than [limits] message (%zu bytes): ask for fewer jobs or with `fields`", max);
+		return;
+	}
+	text_room(&text, result->len + 64);
+	request_begin(request, &text);
+	text_add_lit(&text, ",\"result\":");
+	text_add(&text, result->at, result->len);
+	text_add_char(&text, '}');
+	text_done(result);
+	request_send(request, &text);
+}
+
+void
+request_reply_lit(struct request *request, const char *json)
+{
+	struct text text = {0};
+
+	text_add_cstr(&text, json);
+	request_reply(request, &text);
+}
+
+void
+request_fail_data(struct request *request, int code, const char *message, struct span data)
+{
+	struct text text = {0};
+
+	request_begin(request, &text);
+	text_printf(&text, ",\"error\":{\"code\":%d,\"message\":", code);
+	text_add_quoted(&text, message);
+	text_printf(&text, ",\"data\":{\"code\":\"%s\"", rpc_error_word(code));
+	text_add_span(&text, data);
+	text_add_lit(&text, "}}}");
+	request_send(request, &text);
+}
+
+void
+request_fail(struct request *request, int code, const char *format, ...)
+{
+	char message[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	request_fail_data(request, code, message, code == RPC_BUSY ? SPAN_LIT(",\"retry_after\":1") : SPAN_NONE);
+}
+
+void
+request_fail_param(struct request *request, const char *param, const char *format, ...)
+{
+	struct text data = {0};
+	char message[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	text_add_lit(&data, ",\"param\":");
+	text_add_quoted(&data, param);
+	request_fail_data(request, RPC_BAD_PARAMS, message, text_span(&data));
+	text_done(&data);
+}
+
+void
+request_fail_ids(struct request *request, const int64_t *ids, size_t n)
+{
+	struct text data = {0};
+	char message[96];
+
+	text_add_lit(&data, ",\"ids\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			text_add_char(&data, ',');
+		text_add_integer(&data, ids[i]);
+	}
+	text_add_char(&data, ']');
+	if (n == 1)
+		snprintf(message, sizeof(message), "there is no job %lld", (long long)ids[0]);
+	else
+		snprintf(message, sizeof(message), "%zu of the jobs named do not exist", n);
+	request_fail_data(request, RPC_NOT_FOUND, message, text_span(&data));
+	text_done(&data);
+}
+
+const char *
+request_owner_filter(const struct request *request)
+{
+	return request->peer->role == ROLE_OPERATOR ? NULL : request->peer->owner;
+}
+
+/* ---- parameters ------------------------------------------------------------------------------------------------------------ */
+
+static bool
+param_read_text(struct request *request, const struct param *param, struct span value, char *out)
+{
+	int error = jsonspan_string_copy(value, out, param->size);
+
+	if (error == -2)
+		request_fail_param(request, param->name, "%s is longer than %zu bytes", param->name, param->size - 1);
+	else if (error < 0)
+		request_fail_param(request, param->name, "%s must be a string", param->name);
+	else if (out[0] == '\0')
+		request_fail_param(request, param->name, "%s must not be empty", param->name);
+	else
+		return true;
+	return false;
+}
+
+static bool
+param_read_integer(struct request *request, const struct param *param, struct span value, int64_t *out)
+{
+	if (jsonspan_integer(value, out) < 0) {
+		request_fail_param(request, param->name, "%s must be an integer", param->name);
+		return false;
+	}
+	if (*out < param->min || *out > param->max) {
+		request_fail_param(request, param->name, "%s must be from %lld to %lld", param->name, (long long)param->min,
+		    (long long)param->max);
+		return false;
+	}
+	return true;
+}
+
+static bool
+param_read_duration(struct request *request, const struct param *param, struct span value, int64_t *out)
+{
+	double seconds;
+
+	if (jsonspan_number(value, &seconds) < 0) {
+		request_fail_param(request, param->name, "%s must be a number of seconds", param->name);
+		return false;
+	}
+	if (seconds < 0 || seconds > 1e10) {
+		request_fail_param(request, param->name, "%s must be from 0 to 1e10 seconds", param->name);
+		return false;
+	}
+	*out = (int64_t)(seconds * 1000);
+	if (seconds > 0 && *out == 0)
+		*out = 1;
+	return true;
+}
+
+static bool
+param_read(struct request *request, const struct param *param, struct span value, void *out)
+{
+	switch (param->kind) {
+	case PARAM_TEXT:
+		return param_read_text(request, param, value, out);
+	case PARAM_SPAN:
+		*(struct span *)out = value;
+		return true;
+	case PARAM_INTEGER:
+		return param_read_integer(request, param, value, out);
+	case PARAM_DURATION:
+		return param_read_duration(request, param, value, out);
+	case PARAM_BOOL:
+		if (jsonspan_bool(value, out) == 0)
+			return true;
+		request_fail_param(request, param->name, "%s must be true or false", param->name);
+		return false;
+	}
+	return false;
+}
+
+bool
+request_params(struct request *request, struct span params, const struct param *table, void *out)
+{
+	struct jsonspan_iter iter;
+	struct span key, value;
+	const struct param *param;
+	char name[64];
+
+	if (params.len == 0)
+		return true;
+	jsonspan_iter_init(&iter, params);
+	while (jsonspan_next_member(&iter, &key, &value)) {
+		for (param = table; param->name != NULL && !jsonspan_is(key, param->name); param++)
+			;
+		if (param->name == NULL) {
+			if (jsonspan_string_copy(key, name, sizeof(name)) < 0)
+				snprintf(name, sizeof(name), "%s", "?");
+			request_fail_param(request, name, "this version has no parameter %s here", name);
+			return false;
+		}
+		if (jsonspan_type(value) != JSONSPAN_NULL && !param_read(request, param, value, (char *)out + param->offset))
+			return false;
+	}
+	return true;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------------------- */
+
+static struct request *
+request_new(struct peer *peer, struct reply_batch *batch, struct span id)
+{
+	struct request *request = mem_new(sizeof(*request));
+
+	request->peer = peer;
+	request->server = peer->server;
+	request->batch = batch;
+	peer->refs++;
+	request->notification = id.len == 0;
+	request->id_len = id.len;
+	request->id = id.len <= sizeof(request->id_room) ? request->id_room : mem_grow(NULL, id.len, 1);
+	if (id.len > 0)
+		memcpy(request->id, id.at, id.len);
+	return request;
+}
+
+static const struct method *
+request_find_method(const struct server *server, struct span name)
+{
+	for (const struct method *const *table = server->methods; *table != NULL; table++) {
+		for (const struct method *method = *table; method->name != NULL; method++) {
+			if (jsonspan_is(name, method->name))
+				return method;
+		}
+	}
+	return NULL;
+}
+
+static void
+request_handle(struct peer *peer, struct reply_batch *batch, struct span value)
+{
+	struct envelope envelope;
+	const struct method *method;
+	struct request *request;
+	const char *what;
+	char name[64];
+	int error;
+
+	error = envelope_read(value, &envelope, &what);
+	request = request_new(peer, batch, envelope.id);
+	if (error != 0) {
+		request->notification = false;
+		if (request->id_len == 0) {
+			memcpy(request->id, "null", 4);
+			request->id_len = 4;
+		}
+		request_fail(request, error, "%s", what);
+		return;
+	}
+	method = request_find_method(peer->server, envelope.method);
+	if (method == NULL) {
+		if (jsonspan_string_copy(envelope.method, name, sizeof(name)) < 0)
+			snprintf(name, sizeof(name), "%s", "of that name");
+		request_fail(request, RPC_METHOD_NOT_FOUND, "there is no method %s in this version", name);
+	} else if (method->role != ROLE_NONE && peer->role == ROLE_NONE) {
+		request_fail(request, RPC_UNAUTHENTICATED, "say hello with a token first: only hello and ping are answered before");
+	} else if (method->role > peer->role) {
+		request_fail(request, RPC_FORBIDDEN, "%s is not for your role", method->name);
+	} else {
+		method->handle(request, envelope.params);
+	}
+}
+
+static void
+request_refuse_line(struct peer *peer, int code, const char *what, long long offset)
+{
+	struct request *request = request_new(peer, NULL, SPAN_LIT("null"));
+
+	if (offset >= 0)
+		request_fail(request, code, "%s (byte %lld of the line)", what, offset);
+	else
+		request_fail(request, code, "%s", what);
+}
+
+static void
+request_handle_batch(struct peer *peer, struct span value)
+{
+	struct reply_batch *batch;
+	struct jsonspan_iter iter;
+	struct span one;
+	size_t n = jsonspan_length(value);
+
+	if (n == 0 || n > BATCH_MAX) {
+		request_refuse_line(peer, n == 0 ? RPC_INVALID_REQUEST : RPC_TOO_LARGE,
+		    n == 0 ? "a batch must not be empty" : "a batch may have at most 1000 requests", -1);
+		return;
+	}
+	batch = mem_new(sizeof(*batch));
+	batch->peer = peer;
+	peer->refs++;
+	batch->left = n + 1; /* one of our own, until all have been handled */
+	jsonspan_iter_init(&iter, value);
+	while (jsonspan_next(&iter, &one))
+		request_handle(peer, batch, one);
+	batch_settle(batch);
+}
+
+void
+request_handle_line(struct peer *peer, struct span line)
+{
+	struct jsonspan_error error;
+	struct span value;
+
+	if (jsonspan_validate(line, &value, &error) < 0) {
+		request_refuse_line(peer, RPC_PARSE_ERROR, error.what, (long long)error.offset);
+		return;
+	}
+	if (value.len > VALUES_MAX && envelope_count_values(value) > VALUES_MAX) {
+		request_refuse_line(peer, RPC_TOO_LARGE, "a request may have at most 100,000 JSON values outside args and items", -1);
+		return;
+	}
+	if (jsonspan_type(value) == JSONSPAN_ARRAY)
+		request_handle_batch(peer, value);
+	else
+		request_handle(peer, NULL, value);
+}

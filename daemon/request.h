@@ -1,0 +1,125 @@
+/*
+ * request: one JSON-RPC request from its reading to its reply, and what it knows of the connection it came by.
+ *
+ * A request lives until it is replied to, once; it may be replied to in any later turn, also when its connection is gone (then the reply is
+ * dropped). A batch gathers its members' replies. Loop thread.
+ */
+#ifndef DAEMON_REQUEST_H
+#define DAEMON_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "daemon/text.h"
+#include "proto/envelope.h"
+#include "proto/errors.h"
+
+struct server;
+
+enum role { ROLE_NONE, ROLE_READER, ROLE_USER, ROLE_OPERATOR };
+
+/* Something that must end when its connection does (an await, a wait for output). */
+struct peer_wait {
+	void (*closed)(struct peer_wait *wait);
+	TAILQ_ENTRY(peer_wait) link;
+};
+TAILQ_HEAD(peer_wait_list, peer_wait);
+
+/* The connection as requests see it; embedded in a session. */
+struct peer {
+	struct server *server;
+	enum role role;
+	char owner[128];       /* "" before authentication */
+	bool closed;           /* replies are dropped */
+	bool leaving;          /* nothing more is read; it goes when the last reply is out: idle() is called */
+	unsigned refs;         /* the session's own, and one a request */
+	unsigned n_waits;
+	struct peer_wait_list waits;
+	void (*send)(struct peer *peer, const char *bytes, size_t len);
+	void (*idle)(struct peer *peer);
+	void (*free)(struct peer *peer);
+};
+void peer_unref(struct peer *peer);
+/* -1: this connection has [limits] waits_per_connection already. */
+int peer_add_wait(struct peer *peer, struct peer_wait *wait);
+void peer_remove_wait(struct peer *peer, struct peer_wait *wait);
+/* Ends all its waits, unanswered. */
+void peer_end_waits(struct peer *peer);
+
+struct reply_batch;
+
+struct request {
+	struct peer *peer;
+	struct server *server;
+	struct reply_batch *batch; /* or NULL */
+	bool notification;
+	size_t id_len;
+	char *id;        /* raw JSON */
+	char id_room[32];
+};
+
+/*
+ * Handles one line: a request or a batch. Replies are sent through peer->send, at once or later. The bytes live during the call.
+ */
+void request_handle_line(struct peer *peer, struct span line);
+
+/* Each of these answers and frees the request. The first takes the content of result. */
+void request_reply(struct request *request, struct text *result);
+void request_reply_lit(struct request *request, const char *json);
+/* {"code":…,"message":formatted,"data":{"code":WORD}} */
+void request_fail(struct request *request, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* -32602 with data.param. */
+void request_fail_param(struct request *request, const char *param, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* With more members of data, raw: ",\"ids\":[3]". */
+void request_fail_data(struct request *request, int code, const char *message, struct span data);
+/* not_found with data.ids. */
+void request_fail_ids(struct request *request, const int64_t *ids, size_t n);
+
+/* The owner whose jobs alone the caller may see: NULL for an operator. */
+const char *request_owner_filter(const struct request *request);
+
+/* ---- parameters ------------------------------------------------------------------------------------------------------------ */
+
+enum param_kind {
+	PARAM_TEXT,     /* char[size] in the struct, UTF-8, not empty */
+	PARAM_SPAN,     /* struct span, any value but null */
+	PARAM_INTEGER,  /* int64_t from min to max */
+	PARAM_DURATION, /* int64_t milliseconds; seconds in the request */
+	PARAM_BOOL,     /* bool */
+};
+
+/* A row of a method's table of parameters: where it goes in a struct of the method's own, which holds the defaults before. */
+struct param {
+	const char *name;
+	enum param_kind kind;
+	size_t offset;
+	size_t size; /* TEXT */
+	int64_t min, max;
+};
+#define PARAM_AT(type, member) offsetof(struct type, member)
+#define PARAM_TEXT_OF(type, member) .kind = PARAM_TEXT, .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
+
+/*
+ * Reads params (an object, or SPAN_NONE) by the table, which ends with a NULL name, into out. false: the request has been failed
+ * (unknown, of another type, out of range). A null value counts as not given.
+ */
+bool request_params(struct request *request, struct span params, const struct param *table, void *out);
+
+/* ---- methods --------------------------------------------------------------------------------------------------------------- */
+
+struct method {
+	const char *name;
+	enum role role; /* the least that may call it; ROLE_NONE: also before authentication */
+	void (*handle)(struct request *request, struct span params);
+};
+
+/* The tables of the families; each ends with a NULL name. */
+extern const struct method methods_submit[];
+extern const struct method methods_wait[];
+extern const struct method methods_control[];
+extern const struct method methods_info[];
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * server: what request handlers work with: the parts of the daemon, gathered in one struct that main fills. Owns nothing.
+ */
+#ifndef DAEMON_SERVER_H
+#define DAEMON_SERVER_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/request.h"
+
+struct config;
+struct dispatch;
+struct loop;
+struct outfiles;
+struct task;
+struct token;
+struct waiters;
+
+struct server {
+	struct loop *loop;
+	struct config *config;
+	struct dispatch *dispatch;
+	struct waiters *waiters;
+	struct outfiles *outfiles;
+	const struct task *const *tasks;
+	const struct method *const *methods; /* tables, ends with NULL */
+	/* Tells the role and owner of a token; false: it is none. */
+	bool (*authenticate)(struct server *server, const char *token, enum role *ret_role, char *ret_owner, size_t size);
+	const struct token *token; /* of the operator, by TCP */
+	pid_t spawner_pid;
+	int64_t started_ms; /* monotonic */
+	unsigned connections;
+};
+
+#endif

@@ -1,0 +1,328 @@
+/*
+ * session: see session.h.
+ *
+ * Reading stops while too much is on its way to the store, and while the client does not read its replies; nothing is ever dropped. A line is never
+ * scanned twice. A session is freed in the sweep after a turn, never inside its own callback.
+ */
+#include "daemon/session.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/config.h"
+#include "daemon/dispatch.h"
+#include "daemon/log.h"
+#include "daemon/mem.h"
+#include "daemon/server.h"
+#include "proto/lines.h"
+
+#define SESSION_READ_MAX ((size_t)256 << 10)  /* bytes a read */
+#define SESSION_LINES_TURN 4096               /* lines of one session a turn */
+#define SESSION_OUTPUT_HIGH ((size_t)1 << 20) /* unread replies at which reading stops */
+#define SESSION_OUTPUT_LOW ((size_t)256 << 10)
+
+struct session {
+	struct peer peer; /* first: a peer is its session */
+	struct sessions *sessions;
+	struct bufferevent *bev;
+	struct lines lines;
+	bool begun;       /* its first byte has been looked at */
+	bool paused;      /* reading is off */
+	bool dead;        /* to be swept */
+	TAILQ_ENTRY(session) link;
+};
+TAILQ_HEAD(session_list, session);
+
+struct sessions {
+	struct server *server;
+	struct session_list list;
+	struct session_list dead;
+	unsigned n;
+};
+
+static void
+session_die(struct session *session)
+{
+	struct sessions *sessions = session->sessions;
+
+	if (session->dead)
+		return;
+	session->dead = true;
+	session->peer.closed = true;
+	peer_end_waits(&session->peer);
+	bufferevent_disable(session->bev, EV_READ | EV_WRITE);
+	TAILQ_REMOVE(&sessions->list, session, link);
+	TAILQ_INSERT_TAIL(&sessions->dead, session, link);
+	sessions->n--;
+	sessions->server->connections = sessions->n;
+}
+
+/* Nothing more is read; it dies when the last reply is out. */
+static void
+session_leave(struct session *session)
+{
+	if (session->dead || session->peer.leaving)
+		return;
+	bufferevent_disable(session->bev, EV_READ);
+	peer_end_waits(&session->peer);
+	session->peer.leaving = true;
+	session->peer.idle(&session->peer);
+}
+
+static void
+session_idle(struct peer *peer)
+{
+	struct session *session = (struct session *)peer;
+
+	if (peer->refs == 1 && evbuffer_get_length(bufferevent_get_output(session->bev)) == 0)
+		session_die(session);
+}
+
+static void
+session_free_peer(struct peer *peer)
+{
+	free(peer);
+}
+
+static void
+session_send(struct peer *peer, const char *bytes, size_t len)
+{
+	struct session *session = (struct session *)peer;
+
+	if (!session->dead)
+		bufferevent_write(session->bev, bytes, len);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------------------- */
+
+static bool
+session_must_pause(const struct session *session)
+{
+	return dispatch_is_full(session->sessions->server->dispatch) ||
+	    evbuffer_get_length(bufferevent_get_output(session->bev)) > SESSION_OUTPUT_HIGH;
+}
+
+static bool
+session_check_first_byte(struct session *session, struct evbuffer *input)
+{
+	unsigned char byte;
+
+	if (session->begun || evbuffer_copyout(input, &byte, 1) != 1)
+		return true;
+	session->begun = true;
+	if (lines_may_begin(byte))
+		return true;
+	log_debug("a connection that begins with byte 0x%02x is closed", byte);
+	session_die(session);
+	return false;
+}
+
+/* The length of the next line, its '\n' not counted; -1: not there yet; -2: too long. */
+static ssize_t
+session_next_line(struct session *session, struct evbuffer *input)
+{
+	size_t len = evbuffer_get_length(input);
+	struct evbuffer_ptr start, found;
+
+	if (session->lines.scanned >= len)
+		return session->lines.scanned > session->lines.max ? -2 : -1;
+	evbuffer_ptr_set(input, &start, session->lines.scanned, EVBUFFER_PTR_SET);
+	found = evbuffer_search(input, "\n", 1, &start);
+	if (found.pos < 0) {
+		session->lines.scanned = len;
+		return len > session->lines.max ? -2 : -1;
+	}
+	session->lines.scanned = 0;
+	return (size_t)found.pos > session->lines.max ? -2 : found.pos;
+}
+
+static void
+session_too_long(struct session *session)
+{
+	char reply[256];
+	int n;
+
+	n = snprintf(reply, sizeof(reply),
+	    "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":\"a line is longer than [limits] message (%zu bytes)\","
+	    "\"data\":{\"code\":\"%s\"}}}\n",
+	    RPC_TOO_LARGE, session->lines.max, rpc_error_word(RPC_TOO_LARGE));
+	session_send(&session->peer, reply, (size_t)n);
+	evbuffer_drain(bufferevent_get_input(session->bev), SIZE_MAX);
+	session_leave(session);
+}
+
+static bool
+session_is_blank(const char *line, size_t len)
+{
+	return strspn(line, " \t\r") >= len;
+}
+
+static void
+session_handle_line(struct session *session, struct evbuffer *input, size_t len)
+{
+	const char *line = (const char *)evbuffer_pullup(input, (ssize_t)len + 1);
+
+	if (!session_is_blank(line, len))
+		request_handle_line(&session->peer, (struct span){line, len});
+	evbuffer_drain(input, len + 1);
+}
+
+static void
+session_read(struct session *session)
+{
+	struct evbuffer *input = bufferevent_get_input(session->bev);
+	unsigned lines = 0;
+	ssize_t len;
+
+	if (!session_check_first_byte(session, input))
+		return;
+	while (!session->dead && !session->peer.leaving) {
+		if (session_must_pause(session)) {
+			session->paused = true;
+			bufferevent_disable(session->bev, EV_READ);
+			return;
+		}
+		len = session_next_line(session, input);
+		if (len == -2)
+			session_too_long(session);
+		if (len < 0)
+			return;
+		session_handle_line(session, input, (size_t)len);
+		if (++lines == SESSION_LINES_TURN) {
+			bufferevent_trigger(session->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+			return;
+		}
+	}
+}
+
+static void
+session_resume(struct session *session)
+{
+	if (!session->paused || session->dead || session->peer.leaving || session_must_pause(session))
+		return;
+	session->paused = false;
+	bufferevent_enable(session->bev, EV_READ);
+	session_read(session);
+}
+
+static void
+session_read_cb(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	session_read(arg);
+}
+
+static void
+session_write_cb(struct bufferevent *bev, void *arg)
+{
+	struct session *session = arg;
+
+	if (session->peer.leaving && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+		session->peer.idle(&session->peer);
+	else
+		session_resume(session);
+}
+
+static void
+session_event_cb(struct bufferevent *bev, short events, void *arg)
+{
+	struct session *session = arg;
+
+	(void)bev;
+	if (events & BEV_EVENT_ERROR) {
+		session_die(session);
+	} else if (events & BEV_EVENT_EOF) {
+		session_read(session); /* what was read is carried out */
+		session_leave(session);
+	}
+}
+
+/* ---- all ------------------------------------------------------------------------------------------------------------------- */
+
+static void
+sessions_sweep(void *arg)
+{
+	struct sessions *sessions = arg;
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&sessions->dead)) != NULL) {
+		TAILQ_REMOVE(&sessions->dead, session, link);
+		bufferevent_free(session->bev);
+		session->bev = NULL;
+		peer_unref(&session->peer);
+	}
+}
+
+struct sessions *
+sessions_new(struct server *server)
+{
+	struct sessions *sessions = mem_new(sizeof(*sessions));
+
+	sessions->server = server;
+	TAILQ_INIT(&sessions->list);
+	TAILQ_INIT(&sessions->dead);
+	loop_after_turn(server->loop, sessions_sweep, sessions);
+	return sessions;
+}
+
+void
+sessions_free(struct sessions *sessions)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&sessions->list)) != NULL) {
+		int fd = bufferevent_getfd(session->bev);
+
+		evbuffer_write(bufferevent_get_output(session->bev), fd);
+		session_die(session);
+	}
+	sessions_sweep(sessions);
+	free(sessions);
+}
+
+void
+sessions_add(struct sessions *sessions, struct bufferevent *bev, enum role role, const char *owner)
+{
+	struct session *session = mem_new(sizeof(*session));
+	struct peer *peer = &session->peer;
+
+	session->sessions = sessions;
+	session->bev = bev;
+	lines_init(&session->lines, (size_t)sessions->server->config->limit_message);
+	peer->server = sessions->server;
+	peer->role = role;
+	snprintf(peer->owner, sizeof(peer->owner), "%s", owner);
+	peer->refs = 1;
+	peer->send = session_send;
+	peer->idle = session_idle;
+	peer->free = session_free_peer;
+	TAILQ_INIT(&peer->waits);
+	TAILQ_INSERT_TAIL(&sessions->list, session, link);
+	sessions->n++;
+	sessions->server->connections = sessions->n;
+	bufferevent_setcb(bev, session_read_cb, session_write_cb, session_event_cb, session);
+	bufferevent_setwatermark(bev, EV_WRITE, SESSION_OUTPUT_LOW, 0);
+	bufferevent_set_max_single_read(bev, SESSION_READ_MAX);
+	bufferevent_set_max_single_write(bev, SESSION_READ_MAX);
+	bufferevent_enable(bev, EV_READ | EV_WRITE);
+}
+
+unsigned
+sessions_count(const struct sessions *sessions)
+{
+	return sessions->n;
+}
+
+void
+sessions_resume(struct sessions *sessions)
+{
+	struct session *session, *next;
+
+	for (session = TAILQ_FIRST(&sessions->list); session != NULL; session = next) {
+		next = TAILQ_NEXT(session, link);
+		session_resume(session);
+	}
+}

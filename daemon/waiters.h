@@ -1,0 +1,33 @@
+/*
+ * waiters: who is to be told when jobs end. One job's waiters hang on its id, so thousands of clients that wait cost nothing until it ends;
+ * waiters for many jobs are looked through at each end. Loop thread.
+ */
+#ifndef DAEMON_WAITERS_H
+#define DAEMON_WAITERS_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "daemon/store.h"
+
+struct waiters;
+struct waiter_key;
+
+struct waiter {
+	const struct id_range *ranges; /* sorted, disjoint; the owner's */
+	size_t n_ranges;
+	/* May remove itself, or others. */
+	void (*ended)(struct waiter *waiter, const struct store_row *row);
+	struct waiter_key *key; /* waiters' */
+	bool listed;
+	TAILQ_ENTRY(waiter) link;
+};
+
+struct waiters *waiters_new(void);
+void waiters_free(struct waiters *waiters);
+void waiters_add(struct waiters *waiters, struct waiter *waiter);
+void waiters_remove(struct waiters *waiters, struct waiter *waiter);
+/* A job has ended, and that is durable. */
+void waiters_tell(struct waiters *waiters, const struct store_row *row);
+
+#endif
