@@ -1,5 +1,6 @@
 /*
- * channel: the daemon's end of one worker's channel, on the loop: frames in by callback, frames out from a buffer that is written once a turn.
+ * channel: the daemon's end of one worker's channel, on the loop: frames in by callback, frames out from a buffer that
+ * is written once a turn.
  */
 #ifndef DAEMON_CHANNEL_H
 #define DAEMON_CHANNEL_H
@@ -10,8 +11,10 @@
 struct channel;
 
 struct channel_callbacks {
-	void (*frame)(const struct frame_header *header, struct span payload, void *arg); /* payload lives during the call */
-	void (*closed)(const char *why, void *arg); /* end of file, or something that is no frame; called once, nothing follows. Not called by channel_free */
+	void (*frame)(const struct frame_header *header, struct span payload,
+	    void *arg);				    /* payload lives during the call */
+	void (*closed)(const char *why, void *arg); /* end of file, or something that is no frame; called once, nothing
+						       follows. Not called by channel_free */
 	void *arg;
 };
 

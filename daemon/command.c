@@ -42,18 +42,6 @@ command_done(struct command *command)
 	*command = (struct command){.umask = COMMAND_UMASK_NONE};
 }
 
-void
-command_set_error(struct outcome *outcome, const char *verb, const char *name, int error)
-{
-	const char *word = strerrorname_np(error);
-	char data[64];
-	int n;
-
-	outcome_set_error(outcome, JOB_ERROR_TASK_ERROR, "cannot %s %.400s: %s", verb, name, strerror(error));
-	n = snprintf(data, sizeof(data), "{\"errno\":\"%s\"}", word != NULL ? word : "EUNKNOWN");
-	outcome_add_json(outcome, "data", (struct span){data, (size_t)n});
-}
-
 /* ---- environment ----------------------------------------------------------------------------- */
 
 void
@@ -226,11 +214,11 @@ command_start(const struct command *command, const struct command_identity *iden
 
 	fds[0] = command_open_stdin(command);
 	if (fds[0] < 0) {
-		command_set_error(ret_outcome, "open", "standard input", errno);
+		outcome_set_errno(ret_outcome, "open", "standard input", errno);
 		return -1;
 	}
 	if (chdir(cwd) < 0) {
-		command_set_error(ret_outcome, "enter", cwd, errno);
+		outcome_set_errno(ret_outcome, "enter", cwd, errno);
 		goto out;
 	}
 	env = command_environment(command, identity);
@@ -241,7 +229,7 @@ command_start(const struct command *command, const struct command_identity *iden
 	if (chdir("/") < 0)
 		abort(); /* there is always a root */
 	if (error != 0)
-		command_set_error(ret_outcome, "run", command->argv[0], error);
+		outcome_set_errno(ret_outcome, "run", command->argv[0], error);
 	else
 		result = 0;
 out:

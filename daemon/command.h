@@ -49,7 +49,5 @@ void command_prepare(void);
  */
 int command_start(const struct command *command, const struct command_identity *identity, int stdout_fd, int stderr_fd,
     pid_t *ret_pid, struct outcome *ret_outcome) __attribute__((warn_unused_result));
-/* "cannot VERB NAME: …" with data {"errno":"…"}. */
-void command_set_error(struct outcome *outcome, const char *verb, const char *name, int error);
 
 #endif

@@ -101,6 +101,18 @@ outcome_set_error(struct outcome *outcome, enum job_error error, const char *for
 	outcome_take_text(outcome, &text);
 }
 
+void
+outcome_set_errno(struct outcome *outcome, const char *verb, const char *name, int error)
+{
+	const char *word = strerrorname_np(error);
+	char data[64];
+	int n;
+
+	outcome_set_error(outcome, JOB_ERROR_TASK_ERROR, "cannot %s %.400s: %s", verb, name, strerror(error));
+	n = snprintf(data, sizeof(data), "{\"errno\":\"%s\"}", word != NULL ? word : "EUNKNOWN");
+	outcome_add_json(outcome, "data", (struct span){data, (size_t)n});
+}
+
 /* Opens the error object for one more member: its name and colon are written. */
 static void
 outcome_begin_member(const struct outcome *outcome, const char *name, struct text *ret_text)

@@ -39,6 +39,9 @@ void outcome_set_result(struct outcome *outcome, struct span json);
 void outcome_set_error(struct outcome *outcome, enum job_error error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* TaskError: "cannot open /etc/x: No such file or directory", with data {"errno":"ENOENT"}. */
+void outcome_set_errno(struct outcome *outcome, const char *verb, const char *name, int error);
+
 /* Adds a member to the error object; json is raw JSON, bytes are quoted (made valid UTF-8 where they are not). */
 void outcome_add_json(struct outcome *outcome, const char *name, struct span json);
 void outcome_add_integer(struct outcome *outcome, const char *name, int64_t value);

@@ -150,6 +150,16 @@ procfs_all(pid_t **ret_pids)
 	return pids.n;
 }
 
+size_t
+procfs_threads(void)
+{
+	struct procfs_pids pids = {0};
+
+	procfs_each("/proc/self/task", procfs_add_name, &pids, 0);
+	free(pids.at);
+	return pids.n;
+}
+
 bool
 procfs_has_env(pid_t pid, const char *entry)
 {

@@ -27,6 +27,8 @@ size_t procfs_all(pid_t **ret_pids);
 /* Whether the environment that a process was started with has the entry ("NAME=value"). false where one may not look.
  */
 bool procfs_has_env(pid_t pid, const char *entry);
+/* How many threads the calling process has; 0 where /proc does not tell. */
+size_t procfs_threads(void);
 /* Whether this kernel lists children. */
 bool procfs_works(void);
 

@@ -240,14 +240,14 @@ supervise_open(struct supervision *s, int ret_write[2], struct outcome *ret_outc
 	sigprocmask(SIG_BLOCK, &sigchld, &s->signals_before);
 	s->polls[POLL_SIGNAL].fd = signalfd(-1, &sigchld, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->polls[POLL_SIGNAL].fd < 0) {
-		command_set_error(ret_outcome, "watch", "signals", errno);
+		outcome_set_errno(ret_outcome, "watch", "signals", errno);
 		return -1;
 	}
 	for (int which = POLL_STDOUT; which <= POLL_STDERR; which++) {
 		int fds[2];
 
 		if (pipe2(fds, O_CLOEXEC) < 0) {
-			command_set_error(ret_outcome, "make", "a pipe", errno);
+			outcome_set_errno(ret_outcome, "make", "a pipe", errno);
 			return -1;
 		}
 		s->polls[which].fd = fds[0];

@@ -1,9 +1,11 @@
 /*
- * worker: the process behind a slot: reads jobs from its channel (descriptor 3), runs functions in itself and supervises commands, one at a
- * time, in order, and writes results. Single-threaded; knows neither libevent, SQLite nor threads.
+ * worker: the process behind a slot: reads jobs from its channel (descriptor 3), runs functions in itself and
+ * supervises commands, one at a time, in order, and writes results. Single-threaded; knows neither libevent, SQLite nor
+ * threads.
  *
- * It ends when the channel does. While it runs a function PR_SET_PDEATHSIG kills it when the spawner dies (its signal dispositions are default: a function
- * cannot leave a tree); while it supervises it must outlive the spawner long enough to end the command's tree.
+ * It ends when the channel does. While it runs a function PR_SET_PDEATHSIG kills it when the spawner dies (its signal
+ * dispositions are default: a function cannot leave a tree); while it supervises it must outlive the spawner long
+ * enough to end the command's tree.
  */
 #ifndef DAEMON_WORKER_H
 #define DAEMON_WORKER_H

@@ -6,8 +6,14 @@
 
 #include "daemon/task.h"
 
+extern const struct task task_exec;
+extern const struct task task_file_read;
+extern const struct task task_file_sha256;
 extern const struct task task_http_fetch;
+extern const struct task task_math_factorize;
+extern const struct task task_math_is_prime;
 extern const struct task task_net_resolve;
+extern const struct task task_noop;
 extern const struct task task_noop_io;
 extern const struct task task_time_sleep;
 
