@@ -4,9 +4,9 @@ Runs the stories: each a function in tests/story/*.py that drives a real daemon 
 
     run-stories.py [-j N] [--futured PATH] [--futurectl PATH] [--env NAME=VALUE] [NAME…]
 
-A NAME is a part of `file.test_name`; without any, those in $FUTURED_STORIES, else all. One line a story, and at the end
-`stories: N passed, N failed`; the exit status is 0 when none failed and at least one ran. Programs are looked for in
-$FUTURED and $FUTURECTL, then below the current folder. They are copied to a folder that every user may read, since the
+A NAME is a part of `file.test_name`; without any, those in $FUTURED_STORIES, else all; -NAME there leaves
+some out. One line a story, and at the end `stories: N passed, N failed`; the exit status is 0 when none failed and at
+least one ran. Programs are looked for in $FUTURED and $FUTURECTL, then below the current folder. They are copied to a folder that every user may read, since the
 stories run as users of their own when root runs them.
 """
 
@@ -40,7 +40,9 @@ def arguments():
     parser.add_argument("--keep", action="store_true", help="keep the stories' folders")
     parser.add_argument("--repeat", type=int, default=1, metavar="N", help="each of them N times")
     given = parser.parse_args()
-    given.names = given.names or os.environ.get("FUTURED_STORIES", "").split()
+    told = os.environ.get("FUTURED_STORIES", "").split()
+    given.names = given.names or [name for name in told if not name.startswith("-")]
+    given.without += [name[1:] for name in told if name.startswith("-")]
     return given
 
 
