@@ -4,10 +4,10 @@ Runs the stories: each a function in tests/story/*.py that drives a real daemon 
 
     run-stories.py [-j N] [--futured PATH] [--futurectl PATH] [--env NAME=VALUE] [NAME…]
 
-A NAME is a part of `file.test_name`; without any, those in $FUTURED_STORIES, else all; -NAME there leaves
-some out. One line a story, and at the end `stories: N passed, N failed`; the exit status is 0 when none failed and at
-least one ran. Programs are looked for in $FUTURED and $FUTURECTL, then below the current folder. They are copied to a folder that every user may read, since the
-stories run as users of their own when root runs them.
+A NAME is a part of `file.test_name`; without any, those in $FUTURED_STORIES, else all; -NAME there leaves some out.
+One line a story, and at the end `stories: N passed, N failed`; the exit status is 0 when none failed and at least one
+ran. Programs are looked for in $FUTURED and $FUTURECTL, then below the current folder. They are copied to a folder
+that every user may read, since the stories run as users of their own when root runs them.
 """
 
 import argparse
