@@ -20,6 +20,8 @@
 
 struct ctl ctl;
 
+static bool ctl_has_asked; /* for something that changes jobs */
+
 static void __attribute__((format(printf, 1, 0))) ctl_say_args(const char *format, va_list args)
 {
 	progress_clear();
@@ -111,8 +113,9 @@ int ctl_say_failure(void)
 		ctl_say_unreachable();
 		return CTL_NO_DAEMON;
 	case FUT_E_DISCONNECTED:
-		fputs("  What was asked last may have had its effect: 'futurectl list' tells, once a\n"
-		      "  daemon runs.\n", stderr);
+		if (ctl_has_asked)
+			fputs("  What was asked may have had its effect: 'futurectl list' tells, once a daemon\n"
+			      "  runs.\n", stderr);
 		return CTL_NO_DAEMON;
 	case FUT_E_BUSY:
 		ctl_say_busy();
@@ -184,10 +187,17 @@ struct fut_params *ctl_params(void)
 	return params;
 }
 
+static void ctl_note_method(const char *method)
+{
+	if (strcmp(method, "submit") == 0 || strcmp(method, "map") == 0 || strcmp(method, "cancel") == 0)
+		ctl_has_asked = true;
+}
+
 char *ctl_call(const char *method, struct fut_params *params)
 {
 	char *result;
 
+	ctl_note_method(method);
 	if (fut_call(ctl.client, method, params, &result) < 0)
 		ctl_die_failure();
 	fut_params_free(params);
@@ -198,6 +208,7 @@ int64_t ctl_send(const char *method, struct fut_params *params)
 {
 	int64_t request;
 
+	ctl_note_method(method);
 	if (fut_send(ctl.client, method, params, &request) < 0)
 		ctl_die_failure();
 	fut_params_free(params);

@@ -48,6 +48,9 @@ libctl_la_SOURCES = \
 	client/jobs.h \
 	client/map.c \
 	client/map.h \
+	client/map_private.h \
+	client/map_results.c \
+	client/map_submit.c \
 	client/options.c \
 	client/options.h \
 	client/output.c \

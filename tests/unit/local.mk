@@ -99,3 +99,7 @@ tests_unit_test_capture_LDADD = $(unit_ldadd)
 check_PROGRAMS += tests/unit/test_task
 tests_unit_test_task_SOURCES = tests/unit/test_task.c
 tests_unit_test_task_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_client_items
+tests_unit_test_client_items_SOURCES = tests/unit/test_client_items.c
+tests_unit_test_client_items_LDADD = $(client_ldadd)
