@@ -113,7 +113,6 @@ int jobs_result_main(struct operands *operands)
 	    .fields = ctl.json ? NULL : "[\"state\",\"result\",\"error\"]",
 	};
 	struct span job, result;
-	struct text cause = {0};
 	bool succeeded;
 
 	stream_run(&stream);
@@ -123,16 +122,12 @@ int jobs_result_main(struct operands *operands)
 	}
 	job = ctl_span(stream.job);
 	succeeded = ctl_member_is(job, "state", "succeeded");
-	if (ctl.json) {
+	if (ctl.json)
 		ctl_print_line(job);
-	} else if (succeeded && ctl_member(job, "result", &result)) {
+	else if (succeeded && ctl_member(job, "result", &result))
 		ctl_print_line(result);
-	} else {
-		show_write_cause(job, &cause);
-		ctl_say("job %lld %s: %s", (long long)stream.id,
-		    ctl_member_is(job, "state", "failed") ? "failed" : "cancelled", ctl_text(&cause));
-		text_done(&cause);
-	}
+	else
+		show_say_cause(job);
 	free(stream.job);
 	return ctl_finish_output(succeeded ? CTL_DONE : CTL_JOB_FAILED);
 }

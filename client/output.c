@@ -98,7 +98,6 @@ int output_main(struct operands *operands)
 int output_follow_main(struct operands *operands)
 {
 	struct stream stream = {.wait_s = FUT_FOREVER, .fields = "[\"state\",\"error\"]"};
-	struct text cause = {0};
 	struct span job;
 	bool succeeded;
 
@@ -111,12 +110,8 @@ int output_follow_main(struct operands *operands)
 		return CTL_TIMED_OUT;
 	job = ctl_span(stream.job);
 	succeeded = ctl_member_is(job, "state", "succeeded");
-	if (!succeeded) {
-		show_write_cause(job, &cause);
-		ctl_say("job %lld %s: %s", (long long)stream.id,
-		    ctl_member_is(job, "state", "failed") ? "failed" : "cancelled", ctl_text(&cause));
-		text_done(&cause);
-	}
+	if (!succeeded)
+		show_say_cause(job);
 	free(stream.job);
 	return succeeded ? CTL_DONE : CTL_JOB_FAILED;
 }

@@ -57,6 +57,18 @@ void show_write_cause(struct span job, struct text *out)
 	free(tail);
 }
 
+void show_say_cause(struct span job)
+{
+	struct text cause = {0};
+	char *state = ctl_member_string(job, "state");
+
+	show_write_cause(job, &cause);
+	ctl_say("job %lld %s: %s", (long long)ctl_member_integer(job, "id", 0), state != NULL ? state : "failed",
+	    ctl_text(&cause));
+	free(state);
+	text_done(&cause);
+}
+
 static enum table_colour show_colour(const char *state)
 {
 	if (strcmp(state, "succeeded") == 0)

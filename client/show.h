@@ -17,6 +17,9 @@
 /* Why a job failed or was cancelled, one line: "ExitStatus: exit status 3 (sh: 1: foo: not found)". */
 void show_write_cause(struct span job, struct text *out);
 
+/* The same on standard error, as "job 42 failed: ...". */
+void show_say_cause(struct span job);
+
 void show_begin_jobs(struct table *table);
 void show_add_job(struct table *table, struct span job);
 

@@ -147,17 +147,6 @@ static int run_command_status(struct span job)
 	return CTL_JOB_FAILED;
 }
 
-static void run_say_cause(struct span job, int64_t id)
-{
-	struct text cause = {0};
-	char *state = ctl_member_string(job, "state");
-
-	show_write_cause(job, &cause);
-	ctl_say("job %lld %s: %s", (long long)id, state != NULL ? state : "failed", ctl_text(&cause));
-	free(state);
-	text_done(&cause);
-}
-
 /* What the shell would have seen, had the job been its own child that we stopped with it. */
 static int run_stopped_status(const struct stream *stream)
 {
@@ -184,7 +173,7 @@ static int run_finish(const struct operands *operands, const struct stream *stre
 	/* A command has said itself why it ended with a status. */
 	if (!succeeded && !ctl.json && wait_signal() == 0 && !stream->broken_out &&
 	    !(command && ctl_member(job, "error", &result) && ctl_member_is(result, "type", "ExitStatus")))
-		run_say_cause(job, stream->id);
+		show_say_cause(job);
 	return ctl_finish_output(status);
 }
 
