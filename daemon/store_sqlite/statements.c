@@ -25,7 +25,7 @@ _Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PRO
 /*
  * A scan: ?1 and ?2 bound the ids, ?3 are the fields, ?4 the wanted states. look() holds the driving table to the
  * ranges and to its time; when it has had enough it lets one row through, and so does all behind it: then stopped() is
- * true.
+ * true. +j.id has no affinity, as ready.id has none: else the index would not serve the comparison.
  */
 #define SCAN_JOB "SELECT " JOB_BUT_ARGS ", iif(?3 & 2, j.args, NULL), "
 #define SCAN_DONE                                                                                        \
@@ -42,7 +42,7 @@ _Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PRO
 	    "FROM job j LEFT JOIN done d ON d.id = j.id LEFT JOIN running r ON r.id = iif(d.id IS NULL, j.id, NULL) " \
 	    "LEFT JOIN delayed y ON y.id = iif(coalesce(d.id, r.id) IS NULL, j.id, NULL) "                            \
 	    "LEFT JOIN ready w ON w.line = iif(coalesce(d.id, r.id, y.id) IS NULL, j.line, NULL) "                    \
-	    "AND w.rank = -j.priority AND w.id = j.id "                                                               \
+	    "AND w.rank = -j.priority AND w.id = +j.id "                                                              \
 	    "WHERE j.id BETWEEN ?1 AND ?2 AND iif(look(j.id), " FITS                                                  \
 	    ", 0) AND (?4 & 28 OR d.id IS NULL OR stopped()) "                                                        \
 	    "ORDER BY j.id " order
@@ -149,21 +149,35 @@ sq_statements_finalize(struct sq_db *db)
 	}
 }
 
+/* What the kernel said of the log's file, or else of the database's: sqlite3_system_errno() does not know it of a
+ * COMMIT. */
+static int
+fail_errno(struct sq_db *db)
+{
+	sqlite3_file *log = NULL;
+	int error = 0;
+
+	sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	if (log != NULL && log->pMethods != NULL)
+		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+	if (error == 0)
+		sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+	return error != 0 ? error : sqlite3_system_errno(db->sqlite);
+}
+
 int
 sq_fail(struct sq_db *db, int rc)
 {
 	struct sq_failure *failure = &db->failure;
+	const char *text = db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : sqlite3_errstr(rc);
 
 	failure->code = rc & 0xff;
 	failure->extended = rc;
-	failure->system =
-	    failure->code == SQLITE_IOERR || failure->code == SQLITE_CANTOPEN ? sqlite3_system_errno(db->sqlite) : 0;
+	failure->system = failure->code == SQLITE_IOERR || failure->code == SQLITE_CANTOPEN ? fail_errno(db) : 0;
 	if (failure->system != 0)
-		snprintf(failure->text, sizeof(failure->text), "%s (%d): %s", sqlite3_errstr(rc), rc,
-		    strerror(failure->system));
+		snprintf(failure->text, sizeof(failure->text), "%s (%d): %s", text, rc, strerror(failure->system));
 	else
-		snprintf(failure->text, sizeof(failure->text), "%s (%d)",
-		    db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : sqlite3_errstr(rc), rc);
+		snprintf(failure->text, sizeof(failure->text), "%s (%d)", text, rc);
 	return -1;
 }
 

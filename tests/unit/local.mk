@@ -73,6 +73,22 @@ check_PROGRAMS += tests/unit/test_notify
 tests_unit_test_notify_SOURCES = tests/unit/test_notify.c
 tests_unit_test_notify_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_store
+tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_rig.h
+tests_unit_test_store_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_store_read
+tests_unit_test_store_read_SOURCES = tests/unit/test_store_read.c tests/unit/store_rig.h
+tests_unit_test_store_read_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_store_recover
+tests_unit_test_store_recover_SOURCES = tests/unit/test_store_recover.c tests/unit/store_rig.h
+tests_unit_test_store_recover_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_store_faults
+tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c tests/unit/store_rig.h tests/unit/faulty_vfs.h
+tests_unit_test_store_faults_LDADD = $(unit_ldadd)
+
 # The client's: futurectl's objects without its main, and the library's below them.
 client_ldadd = libctl.la $(CHECK_LIBS)
 

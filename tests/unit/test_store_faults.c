@@ -1,0 +1,259 @@
+/*
+ * test_store_faults: what the store does when the disk is full, and when it fails: the verdict, what is there
+ * afterwards, and that nothing is committed once it is not known what was written.
+ */
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "tests/unit/faulty_vfs.h"
+#include "tests/unit/store_rig.h"
+
+static void
+setup_faulty(void)
+{
+	faulty_vfs_install();
+	synchronous = "full";
+	setup();
+}
+
+static void
+teardown_faulty(void)
+{
+	for (int i = 0; i < FAULT_KINDS; i++)
+		fault_set((enum fault_kind)i, 0, SQLITE_OK);
+	teardown();
+}
+
+static size_t
+count_jobs(void)
+{
+	size_t n;
+
+	read_jobs(&everything, 1, 0);
+	n = answer.n_rows;
+	store_read_done(&answer);
+	return n;
+}
+
+/* ---- no room ---------------------------------------------------------------------------------------------- */
+
+/* A batch of every member, that needs several writes: from the first to the last of them the disk may be full. */
+START_TEST(full_at_any_write_applies_nothing)
+{
+	struct spec run = template(1), ready = template(2), fresh = template(3), keyed = template(4);
+	int refused = 0;
+
+	keyed.key = "k";
+	keyed.queue = "a new queue";
+	put_now(&run, STORE_RUNNING, 7);
+	put_now(&ready, STORE_READY, 0);
+	for (int in = 1;; in++) {
+		enum store_verdict verdict;
+
+		finish(&run, 7);
+		put(&fresh, STORE_READY);
+		put(&keyed, STORE_DONE)->end.state = JOB_FAILED;
+		start(&ready, 8, 1);
+		fill("default", "uid:1", 10);
+		fault_set(FAULT_WRITE, in, SQLITE_FULL);
+		verdict = commit_any();
+		fault_set(FAULT_WRITE, 0, SQLITE_OK);
+		if (verdict == STORE_COMMITTED)
+			break;
+		ck_assert_int_eq(verdict, STORE_FULL);
+		ck_assert_str_ne(batch.reason, "");
+		ck_assert_uint_eq(batch.fill[0].n_rows, 0);
+		store_batch_clear(&batch);
+		refused++;
+		check_place(1, STORE_RUNNING, JOB_RUNNING);
+		check_place(2, STORE_READY, JOB_PENDING);
+		ck_assert_uint_eq(count_jobs(), 2);
+	}
+	ck_assert_int_gt(refused, 2);
+	ck_assert_int_eq(batch.put[1].answer, STORE_OK);
+	ck_assert_uint_eq(batch.fill[0].n_rows, 1);
+	free_rows(&batch.fill[0].rows, &batch.fill[0].n_rows);
+	store_batch_clear(&batch);
+	check_place(1, STORE_DONE, JOB_SUCCEEDED);
+	check_place(2, STORE_RUNNING, JOB_RUNNING);
+	ck_assert_uint_eq(count_jobs(), 4);
+}
+END_TEST
+
+static void
+limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static rlim_t
+size_of(const char *suffix)
+{
+	char name[80];
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return stat(name, &st) == 0 ? (rlim_t)st.st_size : 0;
+}
+
+/* The kernel's own refusal, to SQLite's own files. */
+START_TEST(a_limit_of_the_kernel_is_no_room)
+{
+	char *big = mem_new(1 << 20);
+	struct spec small = template(1), large = template(2), next = template(3);
+
+	put_now(&small, STORE_READY, 0);
+	memset(big, 'x', 1 << 20);
+	big[0] = big[(1 << 20) - 1] = '"';
+	large.args = (struct span){big, 1 << 20};
+	put(&large, STORE_READY);
+	limit_files(size_of("-wal") + (100 << 10));
+	ck_assert_msg(commit_any() == STORE_FULL, "%s", batch.reason);
+	store_batch_clear(&batch);
+	put_now(&next, STORE_READY, 0);
+	ck_assert_uint_eq(count_jobs(), 2);
+	limit_files(RLIM_INFINITY);
+	put_now(&large, STORE_READY, 0);
+	reopen_store();
+	ck_assert_uint_eq(count_jobs(), 3);
+	free(big);
+}
+END_TEST
+
+START_TEST(opens_without_room)
+{
+	struct spec spec = template(1), next = template(2);
+	uint64_t incarnation = opened.incarnation;
+
+	put_now(&spec, STORE_READY, 0);
+	close_store();
+	fault_set(FAULT_WRITE, 1, SQLITE_FULL);
+	open_store();
+	ck_assert_uint_eq(opened.incarnation, incarnation + 1);
+	ck_assert_uint_eq(opened.n_lines, 1);
+	ck_assert_int_eq(opened.next_id, 2);
+	ck_assert_uint_eq(count_jobs(), 1);
+	put(&next, STORE_READY);
+	ck_assert_int_eq(commit_any(), STORE_FULL);
+	fault_set(FAULT_WRITE, 0, SQLITE_OK);
+	commit();
+	store_batch_clear(&batch);
+	reopen_store();
+	ck_assert_uint_eq(opened.incarnation, incarnation + 2);
+	ck_assert_uint_eq(count_jobs(), 2);
+}
+END_TEST
+
+/* ---- faults ----------------------------------------------------------------------------------------------- */
+
+/* Nobody knows what a failed write or sync has left: nothing is tried again on that connection. */
+static void
+check_unknown(enum fault_kind kind, int code)
+{
+	struct spec one = template(1), two = template(2), three = template(3);
+
+	put_now(&one, STORE_READY, 0);
+	put(&two, STORE_READY);
+	fault_set(kind, 1, code);
+	ck_assert_int_eq(commit_any(), STORE_UNKNOWN);
+	ck_assert_str_ne(batch.reason, "");
+	fault_set(kind, 0, SQLITE_OK);
+	store_batch_clear(&batch);
+	put(&three, STORE_READY);
+	ck_assert_int_eq(commit_any(), STORE_UNKNOWN);
+	ck_assert_str_ne(batch.reason, "");
+	store_batch_clear(&batch);
+	check_place(1, STORE_READY, JOB_PENDING);
+
+	reopen_store();
+	check_place(1, STORE_READY, JOB_PENDING);
+	ck_assert_ptr_null(read_job(3));
+	store_read_done(&answer);
+	ck_assert_int_gt(opened.next_id, 1);
+	put_now(&three, STORE_READY, 0);
+}
+
+START_TEST(a_failed_sync_is_unknown)
+{
+	check_unknown(FAULT_SYNC, SQLITE_IOERR_FSYNC);
+}
+END_TEST
+
+START_TEST(a_failed_write_is_unknown)
+{
+	check_unknown(FAULT_WRITE, SQLITE_IOERR_WRITE);
+}
+END_TEST
+
+/* The checkpoint's sync is as good as a commit's. */
+START_TEST(a_failed_checkpoint_is_unknown)
+{
+	struct spec spec = template(1);
+	int64_t id = 1;
+
+	put_now(&spec, STORE_READY, 0);
+	for (; id < 5000; id++) {
+		spec.id = id + 1;
+		put(&spec, STORE_READY);
+		/* The first sync is the commit's. */
+		fault_set(FAULT_SYNC, 2, SQLITE_IOERR_FSYNC);
+		if (commit_any() != STORE_COMMITTED)
+			break;
+		fault_set(FAULT_SYNC, 0, SQLITE_OK);
+		store_batch_clear(&batch);
+	}
+	ck_assert_int_lt(id, 5000);
+	ck_assert_int_eq(batch.verdict, STORE_UNKNOWN);
+}
+END_TEST
+
+START_TEST(a_failed_read_is_told)
+{
+	struct spec spec = template(1);
+	bool done = false;
+
+	put_now(&spec, STORE_READY, 0);
+	close_store();
+	open_store();
+	fault_set(FAULT_READ, 1, SQLITE_IOERR_READ);
+	answer = (struct store_read){
+	    .ranges = &everything, .n_ranges = 1, .max_rows = 1, .max_bytes = 1, .done = read_set_true, .arg = &done};
+	store_sqlite.read(store, &answer);
+	PUMP(loop, done);
+	fault_set(FAULT_READ, 0, SQLITE_OK);
+	if (answer.error == 0) /* all of it was in memory */
+		store_read_done(&answer);
+	else
+		ck_assert_str_ne(answer.reason, "");
+	check_place(1, STORE_READY, JOB_PENDING);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("store_faults");
+	TCase *tests = tcase_create("store_faults");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tests, 240);
+	tcase_add_checked_fixture(tests, setup_faulty, teardown_faulty);
+	tcase_add_test(tests, full_at_any_write_applies_nothing);
+	tcase_add_test(tests, a_limit_of_the_kernel_is_no_room);
+	tcase_add_test(tests, opens_without_room);
+	tcase_add_test(tests, a_failed_sync_is_unknown);
+	tcase_add_test(tests, a_failed_write_is_unknown);
+	tcase_add_test(tests, a_failed_checkpoint_is_unknown);
+	tcase_add_test(tests, a_failed_read_is_told);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
