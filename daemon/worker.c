@@ -3,8 +3,8 @@
  *
  * Many small jobs come in one read and their results leave in one write. A result never waits for long behind the next
  * job: what has gathered is written when nothing more is buffered, at OUT_MAX bytes, and 1 ms after the first of it
- * came, by a timer's signal if need be in the midst of a function. The output buffer is the function's caller's while
- * in_function is 0, the signal handler's while it is 1.
+ * came, by a timer's signal if need be in the midst of a function. For as long as a job runs the output buffer is lent
+ * to that signal's handler, and nobody else touches it.
  */
 #include "daemon/worker.h"
 
@@ -49,7 +49,7 @@ struct worker {
 };
 
 static struct worker worker; /* the signal handler has no other way to it */
-static volatile sig_atomic_t worker_in_function;
+static volatile sig_atomic_t worker_out_is_lent;
 static volatile sig_atomic_t worker_flush_due;
 static volatile sig_atomic_t worker_timer_on;
 
@@ -97,7 +97,7 @@ worker_on_alarm(int sig)
 
 	(void)sig;
 	worker_timer_on = 0;
-	if (worker_in_function)
+	if (worker_out_is_lent)
 		worker_write_out();
 	else
 		worker_flush_due = 1;
@@ -105,27 +105,31 @@ worker_on_alarm(int sig)
 }
 
 static void
-worker_enter_function(void)
+worker_reclaim_out(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	worker_out_is_lent = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void
+worker_lend_out(void)
 {
 	const struct itimerval once = {.it_value = {.tv_usec = OUT_US}};
 
-	if (worker_flush_due || worker.out.len >= OUT_MAX)
+	if (worker.out.len >= OUT_MAX)
 		worker_flush();
 	if (worker.out.len > 0 && !worker_timer_on) {
 		worker_timer_on = 1;
 		setitimer(ITIMER_REAL, &once, NULL);
 	}
 	atomic_signal_fence(memory_order_seq_cst);
-	worker_in_function = 1;
+	worker_out_is_lent = 1;
 	atomic_signal_fence(memory_order_seq_cst);
-}
-
-static void
-worker_leave_function(void)
-{
-	atomic_signal_fence(memory_order_seq_cst);
-	worker_in_function = 0;
-	atomic_signal_fence(memory_order_seq_cst);
+	if (worker_flush_due) { /* the signal came when it could not write */
+		worker_reclaim_out();
+		worker_flush();
+	}
 }
 
 /* ---- jobs in --------------------------------------------------------------------------------- */
@@ -242,13 +246,14 @@ worker_on_started(void *arg, pid_t leader)
 {
 	(void)arg;
 	frame_put_started(&worker.out, worker.job, worker.token, leader);
-	worker_flush();
+	worker_lend_out(); /* of a short command it goes with the result */
 }
 
 static void
 worker_on_output(void *arg, int64_t stdout_bytes, int64_t stderr_bytes)
 {
 	(void)arg;
+	worker_reclaim_out();
 	frame_put_output(&worker.out, worker.job, worker.token, stdout_bytes, stderr_bytes);
 	worker_flush();
 }
@@ -293,6 +298,7 @@ worker_supervise(const struct task_call *call, const struct command *command, st
 	worker_die_with_spawner(false);
 	if (supervise_run(&config, &hooks, call->job, call->attempt, command, ret_outcome) < 0)
 		worker_end(0);
+	worker_reclaim_out();
 	worker_die_with_spawner(true);
 }
 
@@ -321,9 +327,9 @@ worker_run_function(const struct task *task, const struct task_call *call, struc
 {
 	struct rusage before = worker.rusage;
 
-	worker_enter_function();
+	worker_lend_out();
 	task->run(call, ret_outcome);
-	worker_leave_function();
+	worker_reclaim_out();
 	getrusage(RUSAGE_SELF, &worker.rusage);
 	ret_outcome->usage = (struct usage){
 	    .user_us = worker_elapsed_us(&before.ru_utime, &worker.rusage.ru_utime),
