@@ -109,11 +109,11 @@ tests_unit_test_spawner_SOURCES = tests/unit/test_spawner.c tests/unit/rig.h tes
 tests_unit_test_spawner_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_capture
-tests_unit_test_capture_SOURCES = tests/unit/test_capture.c
+tests_unit_test_capture_SOURCES = tests/unit/test_capture.c tests/unit/tree.h
 tests_unit_test_capture_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_task
-tests_unit_test_task_SOURCES = tests/unit/test_task.c
+tests_unit_test_task_SOURCES = tests/unit/test_task.c tests/unit/tree.h
 tests_unit_test_task_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_client_items

@@ -24,8 +24,8 @@
 #define RIG_SLOTS 4
 
 struct rig {
-	char folder[64];
-	char mark[96];
+	char folder[TREE_FOLDER];
+	char mark[TREE_FOLDER + 16];
 	struct spawner_config config;
 	pid_t spawner;
 	int link;
@@ -39,8 +39,8 @@ struct rig {
 static inline void
 rig_init(struct rig *rig, const struct task *const *tasks)
 {
-	*rig = (struct rig){.folder = "/tmp/test_rig.XXXXXX", .spawner = -1, .link = -1};
-	ck_assert_ptr_nonnull(mkdtemp(rig->folder));
+	*rig = (struct rig){.spawner = -1, .link = -1};
+	tree_make_folder(rig->folder);
 	snprintf(rig->mark, sizeof(rig->mark), "FUTURED_TREE=%s", rig->folder);
 	for (int i = 0; i < RIG_SLOTS; i++)
 		rig->channels[i] = -1;
@@ -240,7 +240,7 @@ rig_expect_note(struct rig *rig, enum spawner_news news, unsigned slot)
 static inline void
 rig_done(struct rig *rig)
 {
-	char remove[128];
+	char remove[TREE_FOLDER + 16];
 
 	close(rig->link);
 	for (int i = 0; i < RIG_SLOTS; i++) {

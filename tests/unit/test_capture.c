@@ -12,16 +12,16 @@
 #include <unistd.h>
 
 #include "daemon/mem.h"
+#include "tests/unit/tree.h"
 
-static char folder[] = "/tmp/test_capture.XXXXXX";
+static char folder[TREE_FOLDER];
 static int dir;
 static struct capture capture;
 
 static void
 setup(void)
 {
-	strcpy(folder, "/tmp/test_capture.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	tree_make_folder(folder);
 	dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	capture_init(&capture, dir, 42, STREAM_STDERR, 1 << 20);
 }

@@ -27,7 +27,7 @@ block_run(const struct task_call *call, struct outcome *ret_outcome)
 	struct jsonspan_iter iter;
 	struct span value;
 	struct pollfd pollfd = {.events = POLLIN};
-	char path[128];
+	char path[TREE_FOLDER + 16];
 
 	jsonspan_iter_init(&iter, call->args);
 	if (!jsonspan_next(&iter, &value) || jsonspan_string_copy(value, path, sizeof(path)) < 0)
@@ -138,7 +138,7 @@ END_TEST
 /* The results of quick jobs do not wait behind a slow one that came in the same write. */
 START_TEST(test_results_are_not_held_back)
 {
-	char path[96], args[128];
+	char path[TREE_FOLDER + 16], args[TREE_FOLDER + 32];
 	int fd;
 
 	make_fifo(path, sizeof(path), "gate");
@@ -372,13 +372,55 @@ storm_kill(const pid_t *pids, int which, int sig)
 	}
 }
 
+/* The command whose whole tree holds the FIFO, on slot 0; all of it is there. */
+static struct tree
+start_tree(void)
+{
+	struct tree tree = {.write_fd = -1};
+	char fifo[TREE_FOLDER + 16], args[1024];
+
+	make_fifo(fifo, sizeof(fifo), "tree");
+	tree.read_fd = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	snprintf(args, sizeof(args), STORM_COMMAND, fifo);
+	rig_start(&rig);
+	rig_hello(&rig, 0);
+	rig_send_job(&rig, 0, 1, "exec", args);
+	tree_await(&tree, STORM_TREE);
+	return tree;
+}
+
+START_TEST(test_gone_means_empty)
+{
+	struct tree tree = start_tree();
+
+	rig_order(&rig, SPAWNER_KILL, 0, -1);
+	rig_expect_note(&rig, SPAWNER_GONE, 0);
+	ck_assert(tree_gone(&tree, 0));
+	close(tree.read_fd);
+}
+END_TEST
+
+START_TEST(test_result_means_empty)
+{
+	struct tree tree = start_tree();
+	struct outcome outcome;
+
+	frame_put_cancel(&rig.out, 1, 1001, 100);
+	rig_flush(&rig, 0);
+	outcome = rig_result(&rig, 0, 1);
+	ck_assert(tree_gone(&tree, 0));
+	outcome_done(&outcome);
+	close(tree.read_fd);
+}
+END_TEST
+
 /*
  * Whoever is killed at once: nothing of the command lives on, and only where all were killed has somebody to look for
  * it.
  */
 START_TEST(test_storm)
 {
-	char fifo[96], gate[96];
+	char fifo[TREE_FOLDER + 16], gate[TREE_FOLDER + 16];
 	struct tree tree = {.write_fd = -1};
 	struct proctree_leader *leaders;
 	struct rig theirs;
@@ -431,6 +473,8 @@ add_tests(TCase *tcase)
 	tcase_add_test(tcase, test_taken_slot_is_refused);
 	tcase_add_test(tcase, test_terminal_signals_are_not_theirs);
 	tcase_add_test(tcase, test_descriptors);
+	tcase_add_test(tcase, test_gone_means_empty);
+	tcase_add_test(tcase, test_result_means_empty);
 	tcase_add_loop_test(tcase, test_storm, 1, STORM_ALL + 1);
 }
 

@@ -20,7 +20,7 @@
 #include "daemon/proctree.h"
 #include "tests/unit/tree.h"
 
-static char folder[64];
+static char folder[TREE_FOLDER];
 static char mark[sizeof(folder) + 16];
 static struct supervise_config config;
 static struct supervise_hooks hooks;
@@ -69,8 +69,7 @@ static void
 setup(void)
 {
 	ck_assert_int_eq(proctree_adopt(), 0);
-	strcpy(folder, "/tmp/test_supervise.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	tree_make_folder(folder);
 	snprintf(mark, sizeof(mark), "FUTURED_TREE=%s", folder);
 	ck_assert_int_eq(pipe2(cancel_pipe, O_CLOEXEC), 0);
 	config = (struct supervise_config){
@@ -260,7 +259,7 @@ START_TEST(test_environment)
 	ck_assert_int_eq(jsonspan_string(value, &text, NULL), 0);
 	for (rest = text; (line = strsep(&rest, "\n")) != NULL && *line != '\0'; n++) {
 		static const char *const known[] = {"PATH=/", "HOME=/", "LOGNAME=", "SHELL=/", "LANG=", "B=2",
-		    "USER=me", "FUTURED_TREE=/tmp/test_supervise", "FUTURED_JOB_ID=42", "FUTURED_ATTEMPT=3"};
+		    "USER=me", "FUTURED_TREE=/", "FUTURED_JOB_ID=42", "FUTURED_ATTEMPT=3"};
 		bool found = false;
 
 		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)

@@ -11,6 +11,7 @@
 
 #include "daemon/command.h"
 #include "daemon/tasks/tasks.h"
+#include "tests/unit/tree.h"
 
 static struct outcome outcome;
 static struct command command;
@@ -233,9 +234,12 @@ END_TEST
 
 START_TEST(test_files)
 {
-	char path[] = "/tmp/test_task.XXXXXX", args[64];
-	int fd = mkstemp(path);
+	char folder[TREE_FOLDER], path[TREE_FOLDER + 8], args[TREE_FOLDER + 32];
+	int fd;
 
+	tree_make_folder(folder);
+	snprintf(path, sizeof(path), "%s/abc", folder);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ck_assert_int_eq(write(fd, "abc\xff", 4), 4);
 	snprintf(args, sizeof(args), "[\"%s\",3]", path);
 	run(&task_file_read, args);
@@ -248,6 +252,7 @@ START_TEST(test_files)
 	check_run(&task_file_sha256, args,
 	    "{\"sha256\":\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\",\"bytes\":3}");
 	unlink(path);
+	rmdir(folder);
 	close(fd);
 	run(&task_file_sha256, "[\"/nowhere/at/all\"]");
 	check_error(JOB_ERROR_TASK_ERROR, "cannot open /nowhere/at/all: No such file or directory");

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -29,6 +30,17 @@ static inline int64_t
 tree_deadline_ms(void)
 {
 	return clock_mono_ms() + tree_patience_ms(30000);
+}
+
+/* A new folder where the one who runs the tests wants it. */
+#define TREE_FOLDER 96
+static inline void
+tree_make_folder(char folder[TREE_FOLDER])
+{
+	const char *parent = getenv("TMPDIR");
+
+	snprintf(folder, TREE_FOLDER, "%s/tree.XXXXXX", parent != NULL ? parent : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
 }
 
 struct tree {
