@@ -11,10 +11,10 @@
 struct channel;
 
 struct channel_callbacks {
-	void (*frame)(const struct frame_header *header, struct span payload,
-	    void *arg);				    /* payload lives during the call */
-	void (*closed)(const char *why, void *arg); /* end of file, or something that is no frame; called once, nothing
-						       follows. Not called by channel_free */
+	/* payload lives during the call. */
+	void (*frame)(const struct frame_header *header, struct span payload, void *arg);
+	/* End of file, or something that is no frame: once, and nothing follows. Not called by channel_free(). */
+	void (*closed)(const char *why, void *arg);
 	void *arg;
 };
 

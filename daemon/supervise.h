@@ -23,8 +23,7 @@ struct supervise_config {
 	int output_dir;	    /* descriptor of the folder of output files */
 	int leaders_fd;	    /* the leaders file (leaders.h), or -1 */
 	int64_t max_output; /* bytes kept of each stream */
-	const char
-	    *mark; /* "FUTURED_TREE=…", put into each command's environment so that a later daemon knows its own */
+	const char *mark;   /* "FUTURED_TREE=…", in each command's environment: a later daemon knows its own by it */
 	unsigned slot;
 	int64_t grace_ms; /* for what a command left behind */
 };
@@ -39,8 +38,9 @@ struct supervise_hooks {
 	int cancel_fd;
 	enum supervise_wish (*on_readable)(void *arg, int64_t *ret_grace_ms);
 	void (*on_started)(void *arg, pid_t leader);
-	void (*on_output)(void *arg, int64_t stdout_bytes,
-	    int64_t stderr_bytes); /* at the first byte at once, then at most every 50 ms, and before the end */
+	/* So many bytes are in the files now: at the first byte at once, then at most every 50 ms, and before the end.
+	 */
+	void (*on_output)(void *arg, int64_t stdout_bytes, int64_t stderr_bytes);
 	void *arg;
 };
 
@@ -48,8 +48,8 @@ struct supervise_hooks {
  * Runs the command to its end, its tree included. Sets *ret_outcome: on exit status 0 the result
  * {"exit_status":0,"stdout":…,"stdout_encoding":…,"stderr":…,"stderr_encoding":…,"truncated":bool}; else ExitStatus or
  * Signal with exit_status or signal, and stderr_tail (the last 4 KiB); TaskError with data {"errno":"ENOENT"} when it
- * could not be started
- * ("cannot run NAME: No such file or directory"). usage is the whole tree's, as far as it was reaped.
+ * could not be started ("cannot run NAME: No such file or directory"). usage is the whole tree's, as far as it was
+ * reaped.
  * Returns 0, or -1 when the daemon is gone (on_readable said so): the tree is dead then and the worker must exit.
  */
 int supervise_run(const struct supervise_config *config, const struct supervise_hooks *hooks, uint64_t job,

@@ -3,9 +3,9 @@
  * supervises commands, one at a time, in order, and writes results. Single-threaded; knows neither libevent, SQLite nor
  * threads.
  *
- * It ends when the channel does. While it runs a function PR_SET_PDEATHSIG kills it when the spawner dies (its signal
- * dispositions are default: a function cannot leave a tree); while it supervises it must outlive the spawner long
- * enough to end the command's tree.
+ * It ends when the channel does. PR_SET_PDEATHSIG kills it when the spawner dies (a function leaves no tree), but not
+ * while it supervises: then it must live long enough to end the command's tree. What a terminal sends to the whole
+ * group (INT, TERM, HUP) it ignores.
  */
 #ifndef DAEMON_WORKER_H
 #define DAEMON_WORKER_H
