@@ -21,6 +21,8 @@ EXTRA_DIST += \
 	tests/story \
 	tests/units.py
 
+include tests/bench/local.mk
+
 if HAVE_CHECK
 include tests/unit/local.mk
 TESTS += $(check_PROGRAMS)

@@ -47,6 +47,89 @@ change_drop_ready(struct sq_db *db, const struct spec *spec)
 	return change_drop(db, SQ_READY_DROP);
 }
 
+/* ---- runs ---- */
+
+/*
+ * What is taken out of a line mostly comes in runs of neighbours: they are counted and deleted as one range, in half
+ * the time. If one of them is not there the run is gone through one by one.
+ */
+struct change_run {
+	const struct spec *(*spec)(
+	    const struct store_batch *batch, size_t i); /* NULL: it is no ready job, or at the end */
+	const struct store_batch *batch;
+	size_t taken;  /* the next so many are deleted already */
+	size_t single; /* the next so many are gone through one by one */
+};
+
+#define CHANGE_RUN_MIN 8
+
+/* How many from the ith on are neighbours. */
+static int
+change_run_length(struct sq_db *db, const struct change_run *run, size_t i, size_t *ret_n, int64_t *ret_line)
+{
+	const struct spec *first = run->spec(run->batch, i), *spec = first;
+	int64_t task, line;
+	size_t n = 0;
+
+	if (sq_names_spec(db, first, &task, ret_line) < 0)
+		return -1;
+	do {
+		spec = run->spec(run->batch, i + ++n);
+		if (spec == NULL || spec->id != first->id + (int64_t)n || spec->priority != first->priority)
+			break;
+		if (sq_names_spec(db, spec, &task, &line) < 0)
+			return -1;
+	} while (line == *ret_line);
+	*ret_n = n;
+	return 0;
+}
+
+/* Deletes n ready jobs from id on if all of them are there: 1; else 0, and none is deleted. */
+static int
+change_drop_ready_range(struct sq_db *db, int64_t line, int priority, int64_t id, size_t n)
+{
+	int64_t count;
+
+	change_bind_ready(db, SQ_READY_COUNT, line, priority, id);
+	sq_bind(db, SQ_READY_COUNT, 4, id + (int64_t)n - 1);
+	if (sq_row(db, SQ_READY_COUNT) < 0)
+		return -1;
+	count = sqlite3_column_int64(db->statements[SQ_READY_COUNT], 0);
+	sq_reset(db, SQ_READY_COUNT);
+	if (count != (int64_t)n)
+		return 0;
+	change_bind_ready(db, SQ_READY_DROP_RANGE, line, priority, id);
+	sq_bind(db, SQ_READY_DROP_RANGE, 4, id + (int64_t)n - 1);
+	return sq_run(db, SQ_READY_DROP_RANGE) < 0 ? -1 : 1;
+}
+
+/* Takes the ith out of its line: 1, 0 when it was not there, -1. */
+static int
+change_run_take(struct sq_db *db, struct change_run *run, size_t i)
+{
+	const struct spec *spec = run->spec(run->batch, i);
+	int64_t line;
+	int found;
+	size_t n;
+
+	if (run->taken > 0) {
+		run->taken--;
+		return 1;
+	}
+	if (run->single == 0) {
+		if (change_run_length(db, run, i, &n, &line) < 0)
+			return -1;
+		found = n < CHANGE_RUN_MIN ? 0 : change_drop_ready_range(db, line, spec->priority, spec->id, n);
+		if (found != 0) {
+			run->taken = n - 1;
+			return found;
+		}
+		run->single = n;
+	}
+	run->single--;
+	return change_drop_ready(db, spec);
+}
+
 /* ---- ends ------------------------------------------------------------------------------------------------- */
 
 #define SEQ_BLOCK (1 << 20)
@@ -139,13 +222,21 @@ change_until(const struct sq_db *db, int64_t now_ms, int64_t retain_ms)
 
 /* ---- finish ----------------------------------------------------------------------------------------------- */
 
+static const struct spec *
+finish_spec(const struct store_batch *batch, size_t i)
+{
+	return i < batch->n_finish && batch->finish[i].from_ready ? batch->finish[i].spec : NULL;
+}
+
 int
 sq_finish(struct sq_db *db, struct store_batch *batch)
 {
+	struct change_run run = {.spec = finish_spec, .batch = batch};
+
 	for (size_t i = 0; i < batch->n_finish; i++) {
 		struct store_finish *finish = &batch->finish[i];
 		int found = finish->from_ready
-		    ? change_drop_ready(db, finish->spec)
+		    ? change_run_take(db, &run, i)
 		    : change_drop_running(db, SQ_RUNNING_DROP, finish->spec->id, finish->token);
 
 		if (found < 0)
@@ -385,15 +476,22 @@ start_feed_column(const struct sq_feed *base, sqlite3_context *context, int colu
 	}
 }
 
+static const struct spec *
+start_spec(const struct store_batch *batch, size_t i)
+{
+	return i < batch->n_start ? batch->start[i].spec : NULL;
+}
+
 int
 sq_start(struct sq_db *db, struct store_batch *batch)
 {
+	struct change_run run = {.spec = start_spec, .batch = batch};
 	struct start_feed feed = {
 	    .feed = {start_feed_next, start_feed_column}, .starts = batch->start, .n = batch->n_start};
 	bool some = false;
 
 	for (size_t i = 0; i < batch->n_start; i++) {
-		int found = change_drop_ready(db, batch->start[i].spec);
+		int found = change_run_take(db, &run, i);
 
 		if (found < 0)
 			return -1;
@@ -405,21 +503,59 @@ sq_start(struct sq_db *db, struct store_batch *batch)
 
 /* ---- forget ----------------------------------------------------------------------------------------------- */
 
+static int
+forget_one(struct sq_db *db, int64_t id)
+{
+	int found;
+
+	sq_bind(db, SQ_DONE_DROP, 1, id);
+	found = change_drop(db, SQ_DONE_DROP);
+	if (found <= 0)
+		return found;
+	db->done_change--;
+	sq_bind(db, SQ_JOB_DROP, 1, id);
+	return sq_run(db, SQ_JOB_DROP);
+}
+
+/* Retention brings long runs: 1 when all of first … last had ended and are gone, else 0, and none of them is. */
+static int
+forget_range(struct sq_db *db, int64_t first, int64_t last)
+{
+	static const enum sq_statement statements[] = {SQ_DONE_COUNT_RANGE, SQ_DONE_DROP_RANGE, SQ_JOB_DROP_RANGE};
+	int64_t count;
+
+	for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
+		sq_bind(db, statements[i], 1, first);
+		sq_bind(db, statements[i], 2, last);
+	}
+	if (sq_row(db, SQ_DONE_COUNT_RANGE) < 0)
+		return -1;
+	count = sqlite3_column_int64(db->statements[SQ_DONE_COUNT_RANGE], 0);
+	sq_reset(db, SQ_DONE_COUNT_RANGE);
+	if (count != last - first + 1)
+		return 0;
+	db->done_change -= count;
+	return sq_run(db, SQ_DONE_DROP_RANGE) < 0 || sq_run(db, SQ_JOB_DROP_RANGE) < 0 ? -1 : 1;
+}
+
 int
 sq_forget(struct sq_db *db, struct store_batch *batch)
 {
-	for (size_t i = 0; i < batch->n_forget; i++) {
-		int found;
+	size_t n;
 
-		sq_bind(db, SQ_DONE_DROP, 1, batch->forget[i]);
-		found = change_drop(db, SQ_DONE_DROP);
+	for (size_t i = 0; i < batch->n_forget; i += n) {
+		const int64_t *ids = &batch->forget[i];
+		int found = 0;
+
+		for (n = 1; i + n < batch->n_forget && ids[n] == ids[0] + (int64_t)n;)
+			n++;
+		if (n >= CHANGE_RUN_MIN)
+			found = forget_range(db, ids[0], ids[n - 1]);
+		for (size_t k = 0; found == 0 && k < n; k++) {
+			if (forget_one(db, ids[k]) < 0)
+				return -1;
+		}
 		if (found < 0)
-			return -1;
-		if (found == 0)
-			continue;
-		db->done_change--;
-		sq_bind(db, SQ_JOB_DROP, 1, batch->forget[i]);
-		if (sq_run(db, SQ_JOB_DROP) < 0)
 			return -1;
 	}
 	return 0;

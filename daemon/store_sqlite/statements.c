@@ -78,11 +78,14 @@ static const char *const statements[SQ_STATEMENTS] = {
 
     [SQ_JOB_GET] = "SELECT line, priority, retain, submitted FROM job WHERE id = ?1",
     [SQ_JOB_DROP] = "DELETE FROM job WHERE id = ?1",
+    [SQ_JOB_DROP_RANGE] = "DELETE FROM job WHERE id BETWEEN ?1 AND ?2",
     [SQ_JOB_ANY] = "SELECT 1 FROM job WHERE id BETWEEN ?1 AND ?2 LIMIT 1",
 
     [SQ_READY_ADD] = "INSERT INTO ready (line, rank, id, attempts) VALUES (?1, ?2, ?3, ?4)",
     [SQ_READY_GET] = "SELECT attempts FROM ready WHERE line = ?1 AND rank = ?2 AND id = ?3",
     [SQ_READY_DROP] = "DELETE FROM ready WHERE line = ?1 AND rank = ?2 AND id = ?3",
+    [SQ_READY_COUNT] = "SELECT count(*) FROM ready WHERE line = ?1 AND rank = ?2 AND id BETWEEN ?3 AND ?4",
+    [SQ_READY_DROP_RANGE] = "DELETE FROM ready WHERE line = ?1 AND rank = ?2 AND id BETWEEN ?3 AND ?4",
     [SQ_READY_GROUP] = "SELECT line, rank, id FROM ready WHERE (line, rank) > (?1, ?2) ORDER BY line, rank, id LIMIT 1",
     [SQ_READY_LINES] = "SELECT line, count(*) FROM ready GROUP BY line",
     [SQ_READY_FILL] = "SELECT w.attempts, " JOB " FROM ready w LEFT JOIN job j ON j.id = w.id "
@@ -106,6 +109,8 @@ static const char *const statements[SQ_STATEMENTS] = {
 
     [SQ_DONE_HAS] = "SELECT 1 FROM done WHERE id = ?1",
     [SQ_DONE_DROP] = "DELETE FROM done WHERE id = ?1",
+    [SQ_DONE_DROP_RANGE] = "DELETE FROM done WHERE id BETWEEN ?1 AND ?2",
+    [SQ_DONE_COUNT_RANGE] = "SELECT count(*) FROM done WHERE id BETWEEN ?1 AND ?2",
     [SQ_DONE_COUNT] = "SELECT count(*) FROM done",
     [SQ_DONE_EXPIRED] = "SELECT id, output FROM done WHERE until <= ?1 ORDER BY until, id LIMIT ?2",
     [SQ_DONE_NEXT] = "SELECT min(until) FROM done WHERE until > ?1",

@@ -313,6 +313,57 @@ START_TEST(finish_from_ready)
 }
 END_TEST
 
+/* Long runs of neighbours are taken together: with one that is missing amid them, and another line's, each has its own
+ * answer all the same. */
+START_TEST(runs_of_neighbours)
+{
+	struct spec runs[60];
+	size_t n = 0;
+
+	for (int i = 0; i < 60; i++) {
+		runs[i] = template(i + 1);
+		runs[i].queue = i >= 20 && i < 25 ? "other" : "default";
+		runs[i].priority = i == 50 ? 3 : 0;
+		put(&runs[i], i == 40 ? STORE_DELAYED : STORE_READY);
+	}
+	runs[40].not_before_ms = now_ms + HOUR_MS;
+	commit();
+	store_batch_clear(&batch);
+	for (int i = 0; i < 60; i += 2)
+		start(&runs[i], (uint64_t)i, 1);
+	for (int i = 1; i < 60; i++)
+		start(&runs[i], (uint64_t)i, 1);
+	commit();
+	for (size_t i = 0; i < batch.n_start; i++) {
+		bool again = i >= 30 && batch.start[i].spec->id % 2 != 0;
+
+		ck_assert_int_eq(
+		    batch.start[i].answer, again || batch.start[i].spec->id == 41 ? STORE_ENDED : STORE_OK);
+		n += batch.start[i].answer == STORE_OK;
+	}
+	ck_assert_uint_eq(n, 59);
+	store_batch_clear(&batch);
+	for (int i = 0; i < 60; i++)
+		release(&runs[i], (uint64_t)i, SPEC_NONE, 1);
+	commit();
+	store_batch_clear(&batch);
+	for (int i = 0; i < 60; i++)
+		finish(&runs[i], 0)->from_ready = true;
+	commit();
+	for (int i = 0; i < 60; i++)
+		ck_assert_int_eq(batch.finish[i].answer, i == 40 ? STORE_FENCED : STORE_OK);
+	store_batch_clear(&batch);
+	for (int64_t id = 1; id <= 70; id++)
+		*MEMBER(forget) = id;
+	commit();
+	store_batch_clear(&batch);
+	read_jobs(&everything, 1, 0);
+	ck_assert_uint_eq(answer.n_rows, 1);
+	ck_assert_int_eq(answer.rows[0].id, 41);
+	store_read_done(&answer);
+}
+END_TEST
+
 START_TEST(seq_rises_over_a_reopen)
 {
 	struct spec one = template(1), two = template(2);
@@ -765,6 +816,7 @@ store_suite(void)
 	tcase_add_test(tests, keys_that_are_over_go);
 	tcase_add_test(tests, start_and_finish);
 	tcase_add_test(tests, finish_from_ready);
+	tcase_add_test(tests, runs_of_neighbours);
 	tcase_add_test(tests, seq_rises_over_a_reopen);
 	tcase_add_test(tests, release_to_delayed_and_ready);
 	tcase_add_test(tests, cancel_in_each_place);
