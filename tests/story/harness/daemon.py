@@ -88,19 +88,19 @@ class Daemon:
         until = after(seconds)
         handle = os.pidfd_open(self.pid)
         try:
-            poll = select.poll()
-            poll.register(handle, select.POLLIN)
             while True:
                 try:
                     with Client(self.socket, seconds=seconds) as client:
-                        eq(client.call("ping"), "pong")
-                        return
+                        client.send("ping")
+                        if client.socket in select.select([client.socket, handle], [], [], until - time.monotonic())[0]:
+                            eq(client.answer(1), "pong")
+                            return
                 except (FileNotFoundError, ConnectionRefusedError, Closed):
                     pass
+                if select.select([handle], [], [], 0.005)[0]:
+                    raise Failed("the daemon ended with status %d instead of starting" % self.wait())
                 if time.monotonic() > until:
                     raise Failed("the daemon does not answer")
-                if poll.poll(5):
-                    raise Failed("the daemon ended with status %d instead of starting" % self.wait())
         finally:
             os.close(handle)
 

@@ -4,10 +4,11 @@ The programs under test: found, copied to where every user may run them, and han
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 
-from . import overseer
+from . import overseer, process
 
 NAMES = ("futured", "futurectl")
 
@@ -68,6 +69,7 @@ def play_one(function, given):
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
+            process.prctl(process.PR_SET_PDEATHSIG, signal.SIGTERM)
             verdict = overseer.oversee(function, programs, env, shown=True)
             if not verdict["ok"]:
                 print(verdict["why"].rstrip() + "\n" + verdict.get("logs", ""), flush=True)

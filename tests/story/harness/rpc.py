@@ -6,7 +6,9 @@ It checks of every reply that it is a proper one. Replies may come in any order:
 
 import collections
 import json
+import select
 import socket
+import threading
 import time
 
 from .check import SCALE, Failed, after, shown, within
@@ -112,11 +114,10 @@ class Client:
             left = until - time.monotonic()
             if left <= 0:
                 raise Failed("no reply within %g s" % within(seconds or self.seconds))
-            self.socket.settimeout(left)
+            if not select.select([self.socket], [], [], left)[0]:
+                continue
             try:
                 more = self.socket.recv(1 << 18)
-            except socket.timeout:
-                continue
             except ConnectionResetError:
                 raise Closed() from None
             if not more:
@@ -181,11 +182,9 @@ class Client:
 
     def silent(self, seconds=0.2):
         """Nothing comes for so long; only ever used to show that something is not there yet."""
-        self.socket.settimeout(within(seconds))
-        try:
-            more = self.socket.recv(1 << 16)
-        except socket.timeout:
+        if not select.select([self.socket], [], [], within(seconds))[0]:
             return not self.buffer
+        more = self.socket.recv(1 << 16)
         if not more:
             raise Closed()
         self.buffer += more
@@ -216,12 +215,30 @@ class Client:
     def job(self, ident):
         return self.call("status", id=ident)
 
-    def wait(self, *ids, wait=60):
+    def pour(self, lines, replies):
+        """Writes the bytes while it reads so many messages: neither side waits for the other. Returns the messages."""
+        failed = []
+
+        def write():
+            try:
+                self.socket.sendall(lines)
+            except OSError as wrong:
+                failed.append(wrong)
+        self.socket.settimeout(within(self.seconds))
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        messages = [self.message() for _ in range(replies)]
+        writer.join(within(self.seconds))
+        if failed:
+            raise Failed("the requests could not be written: %s" % failed[0])
+        return messages
+
+    def wait(self, *ids, wait=60, fields=None):
         """All of them have ended; their job objects in the order asked."""
         told = self.call("await", ids=list(ids), wait=within(wait), jobs=False)
         if told["timed_out"]:
             raise Failed("the jobs %s did not end: %s" % (ids, told["counts"]))
-        return self.call("status", ids=list(ids))
+        return self.call("status", {"fields": fields} if fields else {}, ids=list(ids))
 
-    def ended_job(self, ident, wait=60):
-        return self.wait(ident, wait=wait)[0]
+    def ended_job(self, ident, **how):
+        return self.wait(ident, **how)[0]

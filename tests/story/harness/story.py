@@ -147,8 +147,8 @@ class Story:
         return self.make(**how).start()
 
     def client(self, uid=None, seconds=30):
-        """A connection to the last daemon; as another user where the story runs as root."""
-        address = self.daemons[-1].socket
+        """A connection to the first daemon; as another user where the story runs as root."""
+        address = self.daemons[0].socket
         if uid is None:
             return self.keep(Client(address, seconds))
         os.setegid(uid)
@@ -177,7 +177,7 @@ class Story:
 
     def ctl_start(self, *args, env=None, cwd=None, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                   stderr=subprocess.PIPE, umask=-1, socket_option=True, **more):
-        head = ["--socket", self.daemons[-1].socket] if socket_option and self.daemons else []
+        head = ["--socket", self.daemons[0].socket] if socket_option and self.daemons else []
         return subprocess.Popen([self.settings.futurectl] + head + list(args), env=self.environment(env),
                                 cwd=cwd or self.folder, stdin=stdin, stdout=stdout, stderr=stderr, umask=umask,
                                 **self.popen_user(), **more)

@@ -1,0 +1,185 @@
+"""
+await: all, any, first_failure, with a limit and without, on jobs that run, wait or have ended.
+"""
+
+import socket
+import time
+
+from harness import Refused, eq, process, refused, that, within
+
+
+def test_await_all(t):
+    """await all answers when the last has ended, with counts and the jobs in order of finishing."""
+    _, c = t.serve()
+    gates = [t.gate(), t.gate()]
+    a, b = (c.submit("exec", {"argv": gate.argv()}) for gate in gates)
+    for gate in gates:
+        gate.started()
+    waiter = t.client()
+    asked = waiter.send("await", ids=[a, b])
+    gates[1].release()
+    c.ended_job(b)
+    that(waiter.silent(0.1), "one of two is not all")
+    gates[0].release()
+    told = waiter.answer(asked)
+    eq((told["timed_out"], told["not_done"]), (False, []))
+    eq([job["id"] for job in told["done"]], [b, a], "in order of finishing")
+    eq({state: count for state, count in told["counts"].items() if count}, {"succeeded": 2})
+
+
+def test_await_any(t):
+    """await any answers with the first that has ended."""
+    _, c = t.serve()
+    gates = [t.gate(), t.gate()]
+    ids = [c.submit("exec", {"argv": gate.argv()}) for gate in gates]
+    for gate in gates:
+        gate.started()
+    waiter = t.client()
+    asked = waiter.send("await", ids=ids, return_when="any")
+    that(waiter.silent(0.1), "none has ended")
+    gates[1].release()
+    told = waiter.answer(asked)
+    eq((told["timed_out"], [job["id"] for job in told["done"]], told["not_done"]), (False, [ids[1]], [ids[0]]))
+    eq((told["counts"]["succeeded"], told["counts"]["running"]), (1, 1))
+    gates[0].release()
+    c.ended_job(ids[0])
+
+
+def test_await_first_failure(t):
+    """await first_failure answers at the first failed one, or when all have ended without; or is refused by its name."""
+    _, c = t.serve()
+    try:
+        c.call("await", id=c.submit("noop"), return_when="first_failure")
+    except Refused as refusal:
+        eq((refusal.word, refusal.data["param"]), ("bad_params", "return_when"))
+        return
+    gate = t.gate()
+    good = c.submit("exec", {"argv": gate.argv()})
+    gate.started()
+    bad = c.submit("math.factorize", ["x"])
+    told = c.call("await", ids=[good, bad], return_when="first_failure")
+    eq(([job["id"] for job in told["done"]], told["not_done"]), ([bad], [good]))
+    gate.release()
+    fine = c.submit("noop")
+    told = c.call("await", ids=[good, fine], return_when="first_failure")
+    eq(sorted(job["id"] for job in told["done"]), sorted([good, fine]))
+
+
+def test_await_what_has_ended(t):
+    """await of ended jobs answers at once, with each result."""
+    _, c = t.serve()
+    ids = [c.run("noop", [i])["id"] for i in range(3)]
+    for when in ("all", "any"):
+        told = c.call("await", ids=ids, return_when=when)
+        eq([job["result"] for job in told["done"]], [[0], [1], [2]], when)
+    told = c.call("await", id=ids[0])
+    eq([job["id"] for job in told["done"]], [ids[0]])
+
+
+def test_await_limit(t):
+    """A wait that is over is told, with what is done until then; 0 does not wait."""
+    _, c = t.serve()
+    gate = t.gate()
+    slow = c.submit("exec", {"argv": gate.argv()})
+    quick = c.run("noop")["id"]
+    gate.started()
+    began = time.monotonic()
+    told = c.call("await", ids=[slow, quick], wait=0.3)
+    that(time.monotonic() - began >= 0.29, "it waits as long as asked")
+    eq((told["timed_out"], [job["id"] for job in told["done"]], told["not_done"]), (True, [quick], [slow]))
+    told = c.call("await", ids=[slow, quick], wait=0)
+    eq((told["timed_out"], told["not_done"]), (True, [slow]))
+    told = c.call("await", ids=[slow, quick], wait=0, return_when="any")
+    eq(told["timed_out"], False)
+    gate.release()
+    eq(c.call("await", ids=[slow, quick], wait=within(30))["timed_out"], False)
+
+
+def test_await_counts_alone(t):
+    """jobs false leaves done and not_done out; fields picks members."""
+    _, c = t.serve()
+    ids = [c.submit("noop", [i]) for i in range(5)]
+    told = c.call("await", ids=ids, jobs=False)
+    eq((set(told), told["counts"]["succeeded"]), ({"timed_out", "counts"}, 5))
+    told = c.call("await", ids=ids, fields=["result"])
+    eq(sorted(told["done"], key=lambda job: job["id"]), [{"id": ids[i], "result": [i]} for i in range(5)])
+
+
+def test_await_a_filter(t):
+    """await of a filter waits for what fits it when asked."""
+    _, c = t.serve()
+    gate = t.gate()
+    c.submit("exec", {"argv": gate.argv()}, label="mine")
+    gate.started()
+    waiter = t.client()
+    asked = waiter.send("await", filter={"label": "mine"}, jobs=False)
+    that(waiter.silent(0.1), "it has not ended")
+    gate.release()
+    eq(waiter.answer(asked)["counts"]["succeeded"], 1)
+    told = c.call("await", filter={"label": "nobody"})
+    eq((told["timed_out"], told["done"], told["not_done"]), (False, [], []), "an empty selection has ended")
+
+
+def test_many_wait_for_one(t):
+    """Five hundred connections that wait for one job all hear of its end."""
+    _, c = t.serve()
+    gate = t.gate()
+    ident = c.submit("exec", {"argv": gate.argv("exit 4")})
+    gate.started()
+    waiters = [t.client() for _ in range(500)]
+    for waiter in waiters:
+        waiter.send("await", id=ident, fields=["error"])
+    gate.release()
+    for waiter in waiters:
+        eq(waiter.answer(1)["done"][0]["error"]["exit_status"], 4)
+
+
+def test_many_waits_of_one(t):
+    """One connection may wait a thousand times at once, and ends them by leaving."""
+    d, c = t.serve()
+    gate = t.gate()
+    ident = c.submit("exec", {"argv": gate.argv()})
+    gate.started()
+    waiter = t.client()
+    for _ in range(1000):
+        waiter.send("await", id=ident, jobs=False)
+    waiter.socket.shutdown(socket.SHUT_RDWR)
+    waiter.close()
+    staying = t.client()
+    asked = [staying.send("await", id=ident, jobs=False) for _ in range(1000)]
+    gate.release()
+    for one in asked:
+        eq(staying.answer(one)["counts"]["succeeded"], 1)
+    eq(d.ended(), False)
+
+
+def test_waiting_costs_nothing(t):
+    """Waiting neither polls nor holds a thread: a daemon with 200 waits uses no time."""
+    d, c = t.serve()
+    gate = t.gate()
+    ident = c.submit("exec", {"argv": gate.argv()})
+    gate.started()
+    waiters = [t.client() for _ in range(200)]
+    for waiter in waiters:
+        waiter.send("await", id=ident)
+
+    def ticks():
+        words = process.read(d.pid, "stat").rsplit(b")", 1)[1].split()
+        return int(words[11]) + int(words[12])
+    c.call("ping")
+    threads, before = process.read(d.pid, "status").split(b"Threads:")[1].split()[0], ticks()
+    eq(waiters[0].silent(1), True)
+    that(ticks() - before <= 20, "%d ticks in a second of waiting" % (ticks() - before))
+    that(int(threads) < 40, "%d threads" % int(threads))
+    gate.release()
+    for waiter in waiters:
+        eq(waiter.answer(1)["timed_out"], False)
+
+
+def test_await_a_range(t):
+    """await of a range of 20,000 answers once, when the last has ended."""
+    _, c = t.serve()
+    told = c.call("map", task="noop", items=[[i] for i in range(20000)])
+    told = c.call("await", ids=["1-20000"], jobs=False, wait=within(60))
+    eq((told["timed_out"], told["counts"]["succeeded"]), (False, 20000))
+    refused("not_found", c.call, "await", ids=["30000-40000"])
