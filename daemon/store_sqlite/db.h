@@ -231,7 +231,7 @@ struct sq_db {
  */
 enum store_open_result sq_schema_open(struct sq_db *db, const struct store_open_config *config, char **ret_reason);
 void sq_schema_trust(struct sq_db *db);
-/* What db->failure means for one who opens; *ret_reason is malloc'ed: "PATH: DOING: …". */
+/* What db->failure means for one who opens; *ret_reason is malloc'ed: "DOING: …". */
 enum store_open_result sq_schema_explain(struct sq_db *db, const char *doing, char **ret_reason);
 void sq_schema_close(struct sq_db *db);
 

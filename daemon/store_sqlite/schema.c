@@ -63,7 +63,7 @@ static const char schema_sql[] =
 							   "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";"
 													    "COMMIT;";
 
-/* ---- reasons ---------------------------------------------------------------------------------------------- */
+/* ---- reasons: they do not name the file ------------------------------------------------------------------- */
 
 static enum store_open_result
 schema_failure_result(const struct sq_failure *failure)
@@ -78,16 +78,16 @@ enum store_open_result
 sq_schema_explain(struct sq_db *db, const char *doing, char **ret_reason)
 {
 	if (db->failure.code == SQLITE_BUSY)
-		*ret_reason = mem_format("%s: %s: another process has it open", db->path, doing);
+		*ret_reason = mem_format("%s: another process has it open", doing);
 	else
-		*ret_reason = mem_format("%s: %s: %s", db->path, doing, db->failure.text);
+		*ret_reason = mem_format("%s: %s", doing, db->failure.text);
 	return schema_failure_result(&db->failure);
 }
 
 static enum store_open_result
-schema_explain_errno(const char *path, const char *doing, char **ret_reason)
+schema_explain_errno(const char *doing, char **ret_reason)
 {
-	*ret_reason = mem_format("%s: %s: %s", path, doing, strerror(errno));
+	*ret_reason = mem_format("%s: %s", doing, strerror(errno));
 	return STORE_OPEN_FAILED;
 }
 
@@ -209,7 +209,7 @@ schema_make(struct sq_db *db, char **ret_reason)
 	schema_remove(new_path);
 	fd = open(new_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
-		schema_explain_errno(new_path, "cannot be made", ret_reason);
+		schema_explain_errno("cannot be made", ret_reason);
 		goto out;
 	}
 	close(fd);
@@ -218,7 +218,7 @@ schema_make(struct sq_db *db, char **ret_reason)
 		goto out;
 	}
 	if (rename(new_path, db->path) < 0 || schema_sync_folder(db->path) < 0) {
-		schema_explain_errno(db->path, "cannot be made", ret_reason);
+		schema_explain_errno("cannot be made", ret_reason);
 		goto out;
 	}
 	result = STORE_OPEN_OK;
@@ -271,10 +271,10 @@ schema_look(const char *path, bool *ret_there, char **ret_reason)
 
 	*ret_there = fd >= 0;
 	if (fd < 0)
-		return errno == ENOENT ? STORE_OPEN_OK : schema_explain_errno(path, "cannot be opened", ret_reason);
+		return errno == ENOENT ? STORE_OPEN_OK : schema_explain_errno("cannot be opened", ret_reason);
 	n = pread(fd, header, sizeof(header), 0);
 	if (n < 0 || fstat(fd, &st) < 0) {
-		schema_explain_errno(path, "cannot be read", ret_reason);
+		schema_explain_errno("cannot be read", ret_reason);
 		close(fd);
 		return STORE_OPEN_FAILED;
 	}
@@ -282,7 +282,7 @@ schema_look(const char *path, bool *ret_there, char **ret_reason)
 	wrong = S_ISREG(st.st_mode) ? schema_check_header(header, (size_t)n) : "it is no regular file";
 	if (wrong == NULL)
 		return STORE_OPEN_OK;
-	*ret_reason = mem_format("%s: %s; it was not touched", path, wrong);
+	*ret_reason = mem_format("%s; it was not touched", wrong);
 	return STORE_OPEN_CORRUPT;
 }
 
@@ -295,8 +295,7 @@ schema_look_for_log(const char *path, char **ret_reason)
 	struct stat st;
 
 	if (stat(log_path, &st) == 0 && st.st_size > 0) {
-		*ret_reason =
-		    mem_format("%s is not there, but its log is: restore it, or move %s away", path, log_path);
+		*ret_reason = mem_format("it is not there, but its log is: restore it, or move %s away", log_path);
 		result = STORE_OPEN_CORRUPT;
 	}
 	free(log_path);
@@ -394,7 +393,7 @@ schema_verify(struct sq_db *db, char **ret_reason)
 		return sq_schema_explain(db, "cannot be read", ret_reason);
 	wrong = schema_check_version(application, version);
 	if (wrong != NULL) {
-		*ret_reason = mem_format("%s: %s; it was not touched", db->path, wrong);
+		*ret_reason = mem_format("%s; it was not touched", wrong);
 		return STORE_OPEN_CORRUPT;
 	}
 	if (sq_feed_register(db) < 0 || sq_scan_register(db) < 0 || sq_statements_prepare(db) < 0)

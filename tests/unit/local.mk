@@ -77,6 +77,14 @@ check_PROGRAMS += tests/unit/test_store
 tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_rig.h
 tests_unit_test_store_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_store_queue
+tests_unit_test_store_queue_SOURCES = tests/unit/test_store_queue.c tests/unit/store_rig.h
+tests_unit_test_store_queue_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_store_file
+tests_unit_test_store_file_SOURCES = tests/unit/test_store_file.c tests/unit/store_rig.h
+tests_unit_test_store_file_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_store_read
 tests_unit_test_store_read_SOURCES = tests/unit/test_store_read.c tests/unit/store_rig.h
 tests_unit_test_store_read_LDADD = $(unit_ldadd)
