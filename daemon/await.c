@@ -501,7 +501,7 @@ await_start(struct request *request, const struct await_what *what)
 void
 await_run(struct request *request, int64_t id, int64_t wait_ms, bool fresh)
 {
-	struct await_what what = {.wait_ms = wait_ms, .jobs = true, .fields = RENDER_ALL};
+	struct await_what what = {.wait_ms = request->peer->leaving ? 0 : wait_ms, .jobs = true, .fields = RENDER_ALL};
 	struct selection *selection = &what.selection;
 	struct await *await;
 

@@ -93,11 +93,6 @@ birth_fail(int status, const char *format, ...)
 
 /* ---- arguments, config, log ------------------------------------------------------------------------------------------------ */
 
-static const char birth_usage[] =
-    "usage: futured [--config FILE] [--state-dir DIR] [--socket PATH] [--listen HOST:PORT]\n"
-    "               [--cpu-workers N] [--io-threads N] [--check-config] [--version] [--help]\n"
-    "Runs in the foreground and logs to standard error; see futured(8).\n";
-
 /* -1: go on; else the exit status. */
 static int
 birth_read_config(struct birth *birth, int argc, char **argv)
@@ -106,11 +101,11 @@ birth_read_config(struct birth *birth, int argc, char **argv)
 
 	config_init(&birth->config);
 	if (config_options(&birth->config, argc, argv, &action) < 0) {
-		fprintf(stderr, "futured: %s\n%s", birth->config.error, birth_usage);
+		fprintf(stderr, "futured: %s\n%s", birth->config.error, config_help);
 		return EXIT_USAGE;
 	}
 	if (action == CONFIG_VERSION || action == CONFIG_HELP) {
-		fputs(action == CONFIG_VERSION ? "futured " PACKAGE_VERSION "\n" : birth_usage, stdout);
+		fputs(action == CONFIG_VERSION ? "futured " PACKAGE_VERSION "\n" : config_help, stdout);
 		return 0;
 	}
 	if (config_load_file(&birth->config) < 0 || config_check(&birth->config) < 0) {
@@ -296,7 +291,7 @@ birth_room(void *arg)
 	sessions_resume(birth->sessions);
 }
 
-static void
+static int
 birth_dispatch(struct birth *birth)
 {
 	const struct config *config = &birth->config;
@@ -334,9 +329,12 @@ birth_dispatch(struct birth *birth)
 	server->outfiles = outfiles_new(server, birth->output_dir);
 	birth->sessions = sessions_new(server);
 	server->dispatch = dispatch_new(birth->loop, &dispatch, &callbacks);
+	if (server->dispatch == NULL)
+		return birth_fail(EXIT_CONFIG, "no threads can be made");
 	birth->retention = retention_new(birth->loop, server->dispatch, server->outfiles);
 	store_opened_done(&birth->opened);
 	dispatch_start(server->dispatch);
+	return 0;
 }
 
 static int
@@ -447,8 +445,10 @@ birth_end(struct birth *birth)
 		store_sqlite.close(birth->store);
 	if (birth->loop != NULL)
 		loop_deliver(birth->loop);
-	retention_free(birth->retention);
 	dispatch_free(birth->server.dispatch);
+	if (birth->loop != NULL)
+		loop_deliver(birth->loop); /* what threads posted before they ended */
+	retention_free(birth->retention);
 	if (birth->server.outfiles != NULL)
 		outfiles_free(birth->server.outfiles);
 	waiters_free(birth->server.waiters);
@@ -486,8 +486,9 @@ birth_live(struct birth *birth)
 
 	if (status != 0)
 		return status;
-	birth_dispatch(birth);
-	status = birth_listen(birth);
+	status = birth_dispatch(birth);
+	if (status == 0)
+		status = birth_listen(birth);
 	if (status != 0)
 		return status;
 	birth_events(birth);

@@ -46,8 +46,7 @@ dispatch_offer(struct dispatch *dispatch, struct job *job)
 		dispatch_step(dispatch, job, FSM_E_STORED_FAR);
 	else if (dropped != NULL)
 		dispatch_step(dispatch, dropped, FSM_E_STORED_FAR);
-	queues_relist(&dispatch->queues, line);
-	dispatch_want_fill(dispatch, line);
+	queues_relist(&dispatch->queues, line); /* no refill is asked for here: a fill's leftovers come this way */
 }
 
 void
@@ -151,7 +150,7 @@ dispatch_pick(struct dispatch *dispatch, uint8_t pool)
 		return true;
 	}
 	dispatch_begin_attempt(dispatch, job);
-	if (job->spec->pure) {
+	if (job->spec->pure && job->cancelling == 0) {
 		dispatch_loosen(dispatch, job, true);
 		dispatch_step(dispatch, job, FSM_E_SEND);
 	} else {
@@ -214,6 +213,17 @@ dispatch_limit_reached(struct dispatch *dispatch, const struct spec *from, int64
 	return NULL;
 }
 
+/* The job is added and started in one. */
+static void
+dispatch_put_running(struct dispatch *dispatch, struct job *job, struct store_put *put)
+{
+	dispatch_loosen(dispatch, job, false);
+	put->place = STORE_RUNNING;
+	put->token = job->token;
+	put->end = (struct store_end){.attempt = job->attempts, .started_ms = job->started_ms};
+	job->recorded_in = dispatch->number;
+}
+
 /* Whether it may start in the same commit that adds it: nothing of its kind waits, and there is a place. */
 static void
 dispatch_try_at_once(struct dispatch *dispatch, struct job *job, struct store_put *put)
@@ -227,10 +237,7 @@ dispatch_try_at_once(struct dispatch *dispatch, struct job *job, struct store_pu
 		dispatch_send(dispatch, job);
 		return;
 	}
-	put->place = STORE_RUNNING;
-	put->token = job->token;
-	put->end = (struct store_end){.attempt = job->attempts, .started_ms = job->started_ms};
-	job->recorded_in = dispatch->number;
+	dispatch_put_running(dispatch, job, put);
 }
 
 static void
@@ -333,8 +340,13 @@ dispatch_cancel(struct dispatch *dispatch, int64_t id, const char *owner, const 
 	request->grace_ms = grace_ms;
 	request->cb = cb;
 	request->ctx = ctx;
+	if (job != NULL)
+		job->cancelling++;
 	/* The store thinks that a loose job is ready and would end it at once: its start goes first. */
-	if (job != NULL && job->loose && job->state != FSM_ADDING) {
+	if (job != NULL && job->loose && job->put_at > 0) {
+		dispatch_put_running(dispatch, job, &dispatch->open->put[job->put_at - 1]);
+		dispatch_add_cancel(dispatch, request);
+	} else if (job != NULL && job->loose) {
 		dispatch_loosen(dispatch, job, false);
 		dispatch_add_start(dispatch, job);
 		dispatch_do_later(dispatch, NULL, request);
@@ -392,7 +404,7 @@ dispatch_job(const struct dispatch *dispatch, int64_t id)
 bool
 dispatch_is_running(const struct job *job)
 {
-	return job->sent && (job->state == FSM_RUNNING || job->state == FSM_STOPPING || job->state == FSM_ENDING || job->state == FSM_HELD);
+	return job->sent && !job->loose && (job->state == FSM_RUNNING || job->state == FSM_STOPPING || job->state == FSM_ENDING || job->state == FSM_HELD);
 }
 
 enum job_reason
@@ -483,7 +495,10 @@ dispatch_new(struct loop *loop, const struct dispatch_config *config, const stru
 	TAILQ_INIT(&dispatch->held);
 	queues_init(&dispatch->queues, config->window);
 	dispatch_commit_open(dispatch);
-	dispatch_run_open(dispatch);
+	if (dispatch_run_open(dispatch) < 0) {
+		dispatch_free(dispatch);
+		return NULL;
+	}
 	dispatch_adopt_lines(dispatch, config->opened);
 	loop_after_turn(loop, dispatch_turn, dispatch);
 	return dispatch;

@@ -55,6 +55,7 @@ struct dispatch_callbacks {
 	void *arg;
 };
 
+/* NULL: no threads could be made. */
 struct dispatch *dispatch_new(struct loop *loop, const struct dispatch_config *config, const struct dispatch_callbacks *callbacks);
 void dispatch_start(struct dispatch *dispatch); /* workers are asked for, jobs are picked */
 /* Ends workers and threads; what runs is left to the next start. The store is the caller's to close. */
@@ -89,7 +90,7 @@ void dispatch_forget(struct dispatch *dispatch, const int64_t *ids, size_t n);
 
 /* NULL when it is not in memory. Read it, do not keep it. */
 const struct job *dispatch_job(const struct dispatch *dispatch, int64_t id);
-/* Whether the job is where it would be shown as running. */
+/* Whether the job is shown as running: it is sent, and its start is written or on its way to be. */
 bool dispatch_is_running(const struct job *job);
 /* Why a pending job waits (place as the store told it). */
 enum job_reason dispatch_reason(const struct dispatch *dispatch, const struct store_row *row);

@@ -162,7 +162,7 @@ answer_put_one(struct dispatch *dispatch, struct store_put *put)
 		dispatch_step(dispatch, job, FSM_E_STORED_FAR);
 		return;
 	case STORE_READY:
-		dispatch_step(dispatch, job, job->loose ? FSM_E_STORED_RUNNING : FSM_E_STORED);
+		dispatch_step(dispatch, job, job->sent ? FSM_E_STORED_RUNNING : FSM_E_STORED);
 		return;
 	}
 }
@@ -238,13 +238,14 @@ static void
 answer_cancel(struct dispatch *dispatch, struct store_cancel *cancel)
 {
 	struct cancel_request *request = cancel->ctx;
-	struct job *job;
+	struct job *job = job_find(&dispatch->jobs, cancel->id);
 
+	if (job != NULL && job->cancelling > 0)
+		job->cancelling--;
 	request->cb(cancel->id, cancel->answer, STORE_COMMITTED, NULL, request->ctx);
 	if (cancel->answer == STORE_CANCELLED) {
 		answer_cancelled_in_store(dispatch, cancel);
 	} else if (cancel->answer == STORE_REQUESTED) {
-		job = job_find(&dispatch->jobs, cancel->id);
 		if (job != NULL)
 			answer_cancel_running(dispatch, job, request);
 	}

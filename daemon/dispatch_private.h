@@ -98,7 +98,7 @@ void dispatch_loosen(struct dispatch *dispatch, struct job *job, bool loose);
 void dispatch_unplace(struct dispatch *dispatch, struct job *job);
 /* The job has come out (job->outcome), its tree is empty. */
 void dispatch_came_out(struct dispatch *dispatch, struct job *job);
-void dispatch_run_open(struct dispatch *dispatch);
+int dispatch_run_open(struct dispatch *dispatch); /* -1: no threads */
 void dispatch_run_close(struct dispatch *dispatch);
 
 /* dispatch_commit.c */

@@ -332,12 +332,15 @@ dispatch_io_done(uint64_t id, uint64_t token, struct outcome *outcome, void *arg
 	}
 	outcome_done(&job->outcome);
 	job->outcome = *outcome;
+	if (outcome->error == JOB_ERROR_NONE && outcome->len > dispatch->config.max_result)
+		outcome_set_error(&job->outcome, JOB_ERROR_RESULT_TOO_LARGE, "the result has %zu bytes, [limits] result allows %zu",
+		    outcome->len, dispatch->config.max_result);
 	dispatch_came_out(dispatch, job);
 }
 
 /* ---- birth and end --------------------------------------------------------------------------------------------------------- */
 
-void
+int
 dispatch_run_open(struct dispatch *dispatch)
 {
 	const struct dispatch_config *config = &dispatch->config;
@@ -353,6 +356,7 @@ dispatch_run_open(struct dispatch *dispatch)
 	dispatch->workers = workers_new(dispatch->loop, &workers, &callbacks);
 	dispatch->iopool = iopool_new(dispatch->loop, config->io_threads, dispatch_io_done, dispatch);
 	dispatch->waits = waits_new(dispatch->loop, &waits, dispatch_io_done, dispatch);
+	return dispatch->iopool != NULL && dispatch->waits != NULL ? 0 : -1;
 }
 
 void
@@ -365,6 +369,8 @@ dispatch_run_close(struct dispatch *dispatch)
 		job->placed = job->loose = false;
 	}
 	workers_free(dispatch->workers);
-	waits_free(dispatch->waits);
-	iopool_free(dispatch->iopool, 0);
+	if (dispatch->waits != NULL)
+		waits_free(dispatch->waits);
+	if (dispatch->iopool != NULL)
+		iopool_free(dispatch->iopool, 0);
 }

@@ -54,6 +54,7 @@ struct job {
 	bool loose;              /* pure: sent, and the store still has it as ready (or not yet) */
 	bool early_outcome;      /* it came out before its submission was committed */
 	bool settled;            /* outcome has got its last form */
+	unsigned cancelling;     /* cancels on their way to the store: it is not sent without asking */
 	bool refused;            /* sent early, and its submission was refused: it goes when it has come out */
 	int32_t attempts;        /* begun, this one included */
 	int32_t worker;          /* pid, or 0 */

@@ -94,6 +94,7 @@ static void
 cancel_reply(struct cancel *cancel)
 {
 	const struct selection *selection = &cancel->selection;
+	size_t max = (size_t)cancel->request->server->config->limit_message;
 	struct text result = {0};
 
 	text_add_char(&result, '[');
@@ -101,7 +102,7 @@ cancel_reply(struct cancel *cancel)
 		for (size_t i = 0; i < cancel->n; i++)
 			cancel_add_reply(&result, &cancel->jobs[i]);
 	}
-	for (size_t i = 0; i < selection->n_asked; i++) {
+	for (size_t i = 0; i < selection->n_asked && result.len <= max; i++) {
 		const struct cancel_job *job = cancel_find(cancel, selection->asked[i].first);
 
 		for (; job != NULL && job < cancel->jobs + cancel->n && job->id <= selection->asked[i].last; job++)

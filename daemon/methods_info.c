@@ -143,10 +143,13 @@ status_check_unknown(struct status *status)
 	return false;
 }
 
+/* An id may be asked for many times: it stops behind the longest reply, which is then refused. */
 static void
 status_add(struct text *result, const struct status *status, size_t first, int64_t last_id)
 {
-	for (size_t i = first; i < status->n && status->jobs[i].id <= last_id; i++) {
+	size_t max = (size_t)status->request->server->config->limit_message;
+
+	for (size_t i = first; i < status->n && status->jobs[i].id <= last_id && result->len <= max; i++) {
 		if (result->len > 1)
 			text_add_char(result, ',');
 		text_add(result, status->text.at + status->jobs[i].at, status->jobs[i].len);

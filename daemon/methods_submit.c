@@ -247,6 +247,8 @@ submission_done(enum dispatch_answer answer, int64_t first, int64_t count, const
 	struct submission *submission = ctx;
 	struct request *request = submission->request;
 
+	if (submission->kind == SUBMIT_RUN)
+		peer_unreserve_wait(request->peer);
 	switch (answer) {
 	case DISPATCH_ADDED:
 	case DISPATCH_EXISTING:
@@ -317,6 +319,8 @@ submit_hand_over(struct request *request, enum submit_kind kind, const struct su
 	error = dispatch_submit(request->server->dispatch, spec, task, items, count, submission_done, submission, NULL, &what);
 	if (error == 0)
 		return;
+	if (kind == SUBMIT_RUN)
+		peer_unreserve_wait(request->peer);
 	free(submission->items);
 	free(submission);
 	if (error == RPC_BUSY)
@@ -353,6 +357,10 @@ submit_any(struct request *request, struct span raw, enum submit_kind kind, cons
 			return;
 		spec.args = params.args;
 		spec.idempotent = task->is_idempotent != NULL ? task->is_idempotent(spec.args) : task->idempotent || task->pure;
+	}
+	if (kind == SUBMIT_RUN && peer_reserve_wait(request->peer) < 0) {
+		request_fail(request, RPC_BUSY, "[limits] waits_per_connection is reached");
+		return;
 	}
 	submit_fill_spec(request, &params, task, &spec);
 	submit_hand_over(request, kind, &params, task, &spec, count);

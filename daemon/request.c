@@ -51,6 +51,21 @@ peer_remove_wait(struct peer *peer, struct peer_wait *wait)
 	TAILQ_REMOVE(&peer->waits, wait, link);
 }
 
+int
+peer_reserve_wait(struct peer *peer)
+{
+	if (peer->n_waits >= (unsigned)peer->server->config->limit_waits_per_connection)
+		return -1;
+	peer->n_waits++;
+	return 0;
+}
+
+void
+peer_unreserve_wait(struct peer *peer)
+{
+	peer->n_waits--;
+}
+
 void
 peer_end_waits(struct peer *peer)
 {
@@ -362,12 +377,10 @@ request_handle(struct peer *peer, struct reply_batch *batch, struct span value)
 	error = envelope_read(value, &envelope, &what);
 	request = request_new(peer, batch, envelope.id);
 	if (error != 0) {
-		request->notification = false;
-		if (request->id_len == 0) {
-			memcpy(request->id, "null", 4);
-			request->id_len = 4;
-		}
-		request_fail(request, error, "%s", what);
+		if (error == RPC_BAD_PARAMS)
+			request_fail_param(request, "params", "%s", what);
+		else
+			request_fail(request, error, "%s", what);
 		return;
 	}
 	method = request_find_method(peer->server, envelope.method);
@@ -385,9 +398,9 @@ request_handle(struct peer *peer, struct reply_batch *batch, struct span value)
 }
 
 static void
-request_refuse_line(struct peer *peer, int code, const char *what, long long offset)
+request_refuse_line(struct peer *peer, struct span id, int code, const char *what, long long offset)
 {
-	struct request *request = request_new(peer, NULL, SPAN_LIT("null"));
+	struct request *request = request_new(peer, NULL, id);
 
 	if (offset >= 0)
 		request_fail(request, code, "%s (byte %lld of the line)", what, offset);
@@ -404,7 +417,7 @@ request_handle_batch(struct peer *peer, struct span value)
 	size_t n = jsonspan_length(value);
 
 	if (n == 0 || n > BATCH_MAX) {
-		request_refuse_line(peer, n == 0 ? RPC_INVALID_REQUEST : RPC_TOO_LARGE,
+		request_refuse_line(peer, SPAN_LIT("null"), n == 0 ? RPC_INVALID_REQUEST : RPC_TOO_LARGE,
 		    n == 0 ? "a batch must not be empty" : "a batch may have at most 1000 requests", -1);
 		return;
 	}
@@ -422,14 +435,19 @@ void
 request_handle_line(struct peer *peer, struct span line)
 {
 	struct jsonspan_error error;
+	struct envelope envelope;
+	const char *what;
 	struct span value;
 
 	if (jsonspan_validate(line, &value, &error) < 0) {
-		request_refuse_line(peer, RPC_PARSE_ERROR, error.what, (long long)error.offset);
+		request_refuse_line(peer, SPAN_LIT("null"), RPC_PARSE_ERROR, error.what, (long long)error.offset);
 		return;
 	}
 	if (value.len > VALUES_MAX && envelope_count_values(value) > VALUES_MAX) {
-		request_refuse_line(peer, RPC_TOO_LARGE, "a request may have at most 100,000 JSON values outside args and items", -1);
+		if (envelope_read(value, &envelope, &what) != 0 && envelope.id.len == 0)
+			envelope.id = SPAN_LIT("null");
+		request_refuse_line(peer, envelope.id, RPC_TOO_LARGE,
+		    "a request may have at most 100,000 JSON values outside args and items", -1);
 		return;
 	}
 	if (jsonspan_type(value) == JSONSPAN_ARRAY)

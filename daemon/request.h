@@ -45,6 +45,9 @@ void peer_unref(struct peer *peer);
 /* -1: this connection has [limits] waits_per_connection already. */
 int peer_add_wait(struct peer *peer, struct peer_wait *wait);
 void peer_remove_wait(struct peer *peer, struct peer_wait *wait);
+/* Keeps a place for a wait to come, before what it waits for is accepted; -1 as above. */
+int peer_reserve_wait(struct peer *peer);
+void peer_unreserve_wait(struct peer *peer);
 /* Ends all its waits, unanswered. */
 void peer_end_waits(struct peer *peer);
 
