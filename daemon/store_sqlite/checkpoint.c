@@ -11,15 +11,16 @@
 
 #include <stdio.h>
 
-#define CHECKPOINT_SMALL       400
-#define CHECKPOINT_SMALL_LAZY  1000 /* where commits do not sync, the checkpoint alone does */
-#define CHECKPOINT_SMALL_AFTER 100  /* commits */
-#define CHECKPOINT_LARGE       1000
-#define CHECKPOINT_LARGE_AFTER 25
-#define CHECKPOINT_FORCED      16000
-#define CHECKPOINT_RETRY       4000 /* more pages, after one that failed */
-#define CHECKPOINT_SOON_MS     20
-#define CHECKPOINT_IDLE_MS     1000
+/* Due at so many pages, if there were so many commits. */
+static const struct {
+	int frames, commits;
+} checkpoint_due[] = {{400, 100}, {600, 25}, {1500, 6}, {16000, 0}};
+
+#define CHECKPOINT_MANY	     400
+#define CHECKPOINT_MANY_LAZY 1000 /* where commits do not sync, the checkpoint alone does */
+#define CHECKPOINT_RETRY     4000 /* more pages, after one that failed */
+#define CHECKPOINT_SOON_MS   20
+#define CHECKPOINT_IDLE_MS   1000
 
 static int
 checkpoint_hook(void *arg, sqlite3 *sqlite, const char *name, int frames)
@@ -49,13 +50,13 @@ checkpoint_failed_lately(const struct sq_db *db)
 bool
 sq_checkpoint_due(const struct sq_db *db)
 {
-	int small = db->lazy_sync ? CHECKPOINT_SMALL_LAZY : CHECKPOINT_SMALL;
-
-	if (checkpoint_failed_lately(db) || db->broken)
+	if (checkpoint_failed_lately(db) || db->broken || (db->lazy_sync && db->log_frames < CHECKPOINT_MANY_LAZY))
 		return false;
-	return db->log_frames >= CHECKPOINT_FORCED ||
-	    (db->log_frames >= CHECKPOINT_LARGE && db->log_commits >= CHECKPOINT_LARGE_AFTER) ||
-	    (db->log_frames >= small && db->log_commits >= CHECKPOINT_SMALL_AFTER);
+	for (size_t i = 0; i < sizeof(checkpoint_due) / sizeof(checkpoint_due[0]); i++) {
+		if (db->log_frames >= checkpoint_due[i].frames && db->log_commits >= checkpoint_due[i].commits)
+			return true;
+	}
+	return false;
 }
 
 int
@@ -63,7 +64,7 @@ sq_checkpoint_idle_ms(const struct sq_db *db)
 {
 	if (db->log_frames == 0 || db->broken || checkpoint_failed_lately(db))
 		return -1;
-	return db->log_frames >= CHECKPOINT_SMALL ? CHECKPOINT_SOON_MS : CHECKPOINT_IDLE_MS;
+	return db->log_frames >= CHECKPOINT_MANY ? CHECKPOINT_SOON_MS : CHECKPOINT_IDLE_MS;
 }
 
 void

@@ -345,6 +345,36 @@ bench_read(const char *what, size_t max_rows, size_t reads, unsigned fields)
 	tell(what, rows / reads, reads, clock_mono_us() - from_us);
 }
 
+/* All pages of a read that nothing fits, or little: rows are those that were gone through. */
+static void
+bench_scan(const char *what, unsigned states, char *label)
+{
+	struct selection_filter filter = {
+	    .states = states, .labels = label != NULL ? &label : NULL, .n_labels = label != NULL};
+	struct id_range range = {1, next_id - 1};
+	struct store_read read = {.ranges = &range,
+	    .n_ranges = 1,
+	    .filter = &filter,
+	    .max_rows = 1000,
+	    .max_bytes = SIZE_MAX,
+	    .done = read_done};
+	int64_t from_us = clock_mono_us();
+	size_t n = 0;
+
+	do {
+		int64_t us = clock_mono_us();
+
+		done = false;
+		store_sqlite.read(store, &read);
+		while (!done)
+			event_base_loop(loop_base(loop), EVLOOP_ONCE);
+		took_us[n++] = clock_mono_us() - us;
+		read.cursor = read.next;
+		store_read_done(&read);
+	} while (read.more);
+	tell(what, (size_t)next_id / n, n, clock_mono_us() - from_us);
+}
+
 static void
 bench_forget(size_t per, size_t commits)
 {
@@ -413,6 +443,9 @@ main(int argc, char **argv)
 	bench_run_down(8192, 60);
 	bench_read("read rows", 1000, 300, STORE_FIELD_SPEC | STORE_FIELD_ARGS | STORE_FIELD_RESULT);
 	bench_read("read one", 1, 10000, STORE_FIELD_SPEC | STORE_FIELD_ARGS | STORE_FIELD_RESULT);
+	bench_scan("scan for a label", 0, "none");
+	bench_scan("scan for pending", 1u << JOB_PENDING, NULL);
+	bench_scan("scan for failed", 1u << JOB_FAILED, NULL);
 	bench_forget(1000, 200);
 	close_store();
 	store_batch_done(&batch);
