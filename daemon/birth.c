@@ -377,6 +377,8 @@ birth_listen(struct birth *birth)
 		listener = listener_open_tcp(server, birth->sessions, -1, config->tcp_host, (int)config->tcp_port, &reason);
 		status = birth_add_listener(birth, listener, reason);
 	}
+	if (status == 0 && birth->n_listeners == 0)
+		status = birth_fail(EXIT_CONFIG, "there is no socket to listen on: XDG_RUNTIME_DIR is not set; say --socket PATH, or [listen] unix");
 	return status;
 }
 

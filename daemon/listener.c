@@ -140,18 +140,36 @@ listener_new(struct server *server, struct sessions *sessions, int fd, bool loca
 	return listener;
 }
 
-/* A file is there: is somebody listening? */
+/* A socket is there (never touch another file): is somebody listening? */
 static bool
 listener_is_stale(const struct sockaddr_un *address)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
 	bool stale;
+	int fd;
 
+	if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
 	stale = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
 	close(fd);
 	return stale;
+}
+
+/* The folder of the socket, where it is not there (its own parent must be). */
+static void
+listener_make_folder(const char *path)
+{
+	char *folder = mem_text(path);
+	char *slash = strrchr(folder, '/');
+
+	if (slash != NULL && slash != folder) {
+		*slash = '\0';
+		mkdir(folder, 0755); /* bind tells what is wrong */
+	}
+	free(folder);
 }
 
 static int
@@ -169,6 +187,7 @@ listener_bind_unix(const char *path, unsigned mode)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
+	listener_make_folder(path);
 	mask = umask(~mode & 0777);
 	error = bind(fd, (struct sockaddr *)&address, sizeof(address));
 	if (error < 0 && errno == EADDRINUSE && listener_is_stale(&address) && unlink(path) == 0)

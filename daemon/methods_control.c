@@ -289,6 +289,8 @@ method_cancel(struct request *request, struct span raw)
 	if (!request_params(request, raw, cancel_table, &params) ||
 	    !methods_read_selection(request, params.id, params.ids, params.filter, &selection))
 		return;
+	if (selection.count > 1 || selection.filtered)
+		request_is_bulk(request);
 	cancel = mem_new(sizeof(*cancel));
 	cancel->request = request;
 	cancel->selection = selection;

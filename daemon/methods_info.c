@@ -209,6 +209,7 @@ method_status(struct request *request, struct span raw)
 	if (!request_params(request, raw, status_table, &params) || !methods_read_fields(request, params.fields, &fields) ||
 	    !methods_read_selection(request, params.id, params.ids, params.filter, &selection))
 		return;
+	request_is_bulk(request);
 	status = mem_new(sizeof(*status));
 	status->request = request;
 	status->selection = selection;
@@ -304,6 +305,7 @@ method_list(struct request *request, struct span raw)
 		request_fail_param(request, "filter", "%s", what);
 		return;
 	}
+	request_is_bulk(request);
 	list = mem_new(sizeof(*list));
 	list->request = request;
 	list->filter = filter;

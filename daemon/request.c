@@ -100,10 +100,15 @@ static void
 request_free(struct request *request)
 {
 	struct reply_batch *batch = request->batch;
+	struct peer *peer = request->peer;
 
+	if (request->bulk) {
+		peer->n_bulk--;
+		peer->resume(peer);
+	}
 	if (request->id != request->id_room)
 		free(request->id);
-	peer_unref(request->peer);
+	peer_unref(peer);
 	free(request);
 	if (batch != NULL)
 		batch_settle(batch);
@@ -225,6 +230,15 @@ request_fail_ids(struct request *request, const int64_t *ids, size_t n)
 		snprintf(message, sizeof(message), "%zu of the jobs named do not exist", n);
 	request_fail_data(request, RPC_NOT_FOUND, message, text_span(&data));
 	text_done(&data);
+}
+
+void
+request_is_bulk(struct request *request)
+{
+	if (request->bulk)
+		return;
+	request->bulk = true;
+	request->peer->n_bulk++;
 }
 
 const char *

@@ -36,9 +36,11 @@ struct peer {
 	bool leaving;          /* nothing more is read; it goes when the last reply is out: idle() is called */
 	unsigned refs;         /* the session's own, and one a request */
 	unsigned n_waits;
+	unsigned n_bulk;       /* requests under way whose replies may be large: few at a time are read */
 	struct peer_wait_list waits;
 	void (*send)(struct peer *peer, const char *bytes, size_t len);
 	void (*idle)(struct peer *peer);
+	void (*resume)(struct peer *peer); /* n_bulk has fallen */
 	void (*free)(struct peer *peer);
 };
 void peer_unref(struct peer *peer);
@@ -58,6 +60,7 @@ struct request {
 	struct server *server;
 	struct reply_batch *batch; /* or NULL */
 	bool notification;
+	bool bulk;       /* its reply may be large and comes later: counted in peer->n_bulk */
 	size_t id_len;
 	char *id;        /* raw JSON */
 	char id_room[32];
@@ -80,6 +83,9 @@ void request_fail_param(struct request *request, const char *param, const char *
 void request_fail_data(struct request *request, int code, const char *message, struct span data);
 /* not_found with data.ids. */
 void request_fail_ids(struct request *request, const int64_t *ids, size_t n);
+
+/* Its reply may be large: the connection's reading stops while some of these are under way. */
+void request_is_bulk(struct request *request);
 
 /* The owner whose jobs alone the caller may see: NULL for an operator. */
 const char *request_owner_filter(const struct request *request);

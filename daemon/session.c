@@ -23,6 +23,7 @@
 #define SESSION_LINES_TURN 4096               /* lines of one session a turn */
 #define SESSION_OUTPUT_HIGH ((size_t)1 << 20) /* unread replies at which reading stops */
 #define SESSION_OUTPUT_LOW ((size_t)256 << 10)
+#define SESSION_BULK 4                        /* requests with large replies under way */
 
 struct session {
 	struct peer peer; /* first: a peer is its session */
@@ -31,6 +32,7 @@ struct session {
 	struct lines lines;
 	bool begun;       /* its first byte has been looked at */
 	bool paused;      /* reading is off */
+	bool eof;         /* the client sends no more: it leaves when the lines that are here have been handled */
 	bool dead;        /* to be swept */
 	TAILQ_ENTRY(session) link;
 };
@@ -101,7 +103,7 @@ session_send(struct peer *peer, const char *bytes, size_t len)
 static bool
 session_must_pause(const struct session *session)
 {
-	return dispatch_is_full(session->sessions->server->dispatch) ||
+	return dispatch_is_full(session->sessions->server->dispatch) || session->peer.n_bulk >= SESSION_BULK ||
 	    evbuffer_get_length(bufferevent_get_output(session->bev)) > SESSION_OUTPUT_HIGH;
 }
 
@@ -189,23 +191,33 @@ session_read(struct session *session)
 		if (len == -2)
 			session_too_long(session);
 		if (len < 0)
-			return;
+			break;
 		session_handle_line(session, input, (size_t)len);
 		if (++lines == SESSION_LINES_TURN) {
 			bufferevent_trigger(session->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
 			return;
 		}
 	}
+	if (session->eof)
+		session_leave(session);
 }
 
+/* What stands in the buffer is read in a callback of its own. */
 static void
 session_resume(struct session *session)
 {
 	if (!session->paused || session->dead || session->peer.leaving || session_must_pause(session))
 		return;
 	session->paused = false;
-	bufferevent_enable(session->bev, EV_READ);
-	session_read(session);
+	if (!session->eof)
+		bufferevent_enable(session->bev, EV_READ);
+	bufferevent_trigger(session->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+}
+
+static void
+session_resume_peer(struct peer *peer)
+{
+	session_resume((struct session *)peer);
 }
 
 static void
@@ -235,8 +247,8 @@ session_event_cb(struct bufferevent *bev, short events, void *arg)
 	if (events & BEV_EVENT_ERROR) {
 		session_die(session);
 	} else if (events & BEV_EVENT_EOF) {
+		session->eof = true;
 		session_read(session); /* what was read is carried out */
-		session_leave(session);
 	}
 }
 
@@ -298,6 +310,7 @@ sessions_add(struct sessions *sessions, struct bufferevent *bev, enum role role,
 	peer->refs = 1;
 	peer->send = session_send;
 	peer->idle = session_idle;
+	peer->resume = session_resume_peer;
 	peer->free = session_free_peer;
 	TAILQ_INIT(&peer->waits);
 	TAILQ_INSERT_TAIL(&sessions->list, session, link);

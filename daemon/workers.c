@@ -133,7 +133,7 @@ slot_check_finished(struct slot *slot)
 	begun = slots_begun(workers->shared, slot->index);
 	slot->state = SLOT_EMPTY;
 	while ((job = TAILQ_FIRST(&slot->jobs)) != NULL) {
-		bool had_begun = job->number < begun;
+		bool had_begun = (int32_t)(job->number - begun) < 0;
 
 		slot_remove_job(slot, job);
 		workers->callbacks.died(job, had_begun, slot->status, workers->callbacks.arg);
@@ -344,7 +344,7 @@ slot_take_back(struct slot *slot)
 
 	for (job = TAILQ_FIRST(&slot->jobs); job != NULL; job = next) {
 		next = TAILQ_NEXT(job, sent_link);
-		if (job->number < begun)
+		if ((int32_t)(job->number - begun) < 0)
 			continue;
 		slot_remove_job(slot, job);
 		slot->workers->callbacks.withdrawn(job, slot->workers->callbacks.arg);
@@ -574,5 +574,5 @@ workers_slot(const struct workers *workers, unsigned index)
 bool
 workers_has_begun(const struct job *job)
 {
-	return job->number < slots_begun(job->slot->workers->shared, job->slot->index);
+	return (int32_t)(job->number - slots_begun(job->slot->workers->shared, job->slot->index)) < 0;
 }
