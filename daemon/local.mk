@@ -104,6 +104,7 @@ libdaemon_la_SOURCES = \
 	daemon/spec.h \
 	daemon/store.c \
 	daemon/store.h \
+	daemon/store_sqlite/cancel.c \
 	daemon/store_sqlite/change.c \
 	daemon/store_sqlite/checkpoint.c \
 	daemon/store_sqlite/commit.c \

@@ -1,5 +1,5 @@
 /*
- * change: what happens to jobs that are there: they end, go back, are cancelled, begin, are forgotten.
+ * change: what happens to jobs that are there: they begin, end, go back, are forgotten.
  *
  * Whether a row is where the batch believes it to be is asked by deleting it there: the number of rows that went is the
  * answer, and what raced with it (a cancel, a late result, a second start) finds nothing. Invariant: a job leaves one
@@ -13,27 +13,12 @@
 
 #include "daemon/mem.h"
 
-/* Deletes by statement: 1 when the row was there, 0 when not, -1. */
-static int
-change_drop(struct sq_db *db, enum sq_statement which)
-{
-	return sq_run(db, which) < 0 ? -1 : sqlite3_changes(db->sqlite);
-}
-
 static int
 change_drop_running(struct sq_db *db, enum sq_statement which, int64_t id, uint64_t token)
 {
 	sq_bind(db, which, 1, id);
 	sq_bind(db, which, 2, (int64_t)token);
-	return change_drop(db, which);
-}
-
-static void
-change_bind_ready(struct sq_db *db, enum sq_statement which, int64_t line, int priority, int64_t id)
-{
-	sq_bind(db, which, 1, line);
-	sq_bind(db, which, 2, -priority);
-	sq_bind(db, which, 3, id);
+	return sq_drop(db, which);
 }
 
 static int
@@ -43,8 +28,8 @@ change_drop_ready(struct sq_db *db, const struct spec *spec)
 
 	if (sq_names_spec(db, spec, &task, &line) < 0)
 		return -1;
-	change_bind_ready(db, SQ_READY_DROP, line, spec->priority, spec->id);
-	return change_drop(db, SQ_READY_DROP);
+	sq_bind_ready(db, SQ_READY_DROP, line, spec->priority, spec->id);
+	return sq_drop(db, SQ_READY_DROP);
 }
 
 /* ---- runs ---- */
@@ -90,7 +75,7 @@ change_drop_ready_range(struct sq_db *db, int64_t line, int priority, int64_t id
 {
 	int64_t count;
 
-	change_bind_ready(db, SQ_READY_COUNT, line, priority, id);
+	sq_bind_ready(db, SQ_READY_COUNT, line, priority, id);
 	sq_bind(db, SQ_READY_COUNT, 4, id + (int64_t)n - 1);
 	if (sq_row(db, SQ_READY_COUNT) < 0)
 		return -1;
@@ -98,7 +83,7 @@ change_drop_ready_range(struct sq_db *db, int64_t line, int priority, int64_t id
 	sq_reset(db, SQ_READY_COUNT);
 	if (count != (int64_t)n)
 		return 0;
-	change_bind_ready(db, SQ_READY_DROP_RANGE, line, priority, id);
+	sq_bind_ready(db, SQ_READY_DROP_RANGE, line, priority, id);
 	sq_bind(db, SQ_READY_DROP_RANGE, 4, id + (int64_t)n - 1);
 	return sq_run(db, SQ_READY_DROP_RANGE) < 0 ? -1 : 1;
 }
@@ -196,9 +181,8 @@ sq_ends_write(struct sq_db *db)
 	return sq_feed_run(db, SQ_DONE_PUT, &feed.feed);
 }
 
-/* One end at once, for what must see it within the same batch. */
-static int
-change_end(struct sq_db *db, int64_t id, const struct store_end *end, int64_t *ret_seq)
+int
+sq_ends_put(struct sq_db *db, int64_t id, const struct store_end *end, int64_t *ret_seq)
 {
 	*ret_seq = sq_ends_note(db, id, end);
 	return sq_ends_write(db);
@@ -258,7 +242,7 @@ release_to(struct sq_db *db, const struct store_release *release)
 	if (sq_names_spec(db, spec, &task, &line) < 0)
 		return -1;
 	if (release->run_at_ms == SPEC_NONE) {
-		change_bind_ready(db, SQ_READY_ADD, line, spec->priority, spec->id);
+		sq_bind_ready(db, SQ_READY_ADD, line, spec->priority, spec->id);
 		sq_bind(db, SQ_READY_ADD, 4, release->attempt);
 		return sq_run(db, SQ_READY_ADD);
 	}
@@ -290,7 +274,7 @@ release_cancelled(struct sq_db *db, const struct store_release *release)
 
 	if (end.json.len == 0)
 		end.json = (struct span){error, strlen(error)};
-	result = change_end(db, release->spec->id, &end, &seq);
+	result = sq_ends_put(db, release->spec->id, &end, &seq);
 	free(error);
 	return result;
 }
@@ -320,125 +304,6 @@ sq_release(struct sq_db *db, struct store_batch *batch)
 {
 	for (size_t i = 0; i < batch->n_release; i++) {
 		if (release_one(db, &batch->release[i]) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-/* ---- cancel ----------------------------------------------------------------------------------------------- */
-
-/* What job tells about the one that is to be cancelled. */
-struct cancel_job {
-	int64_t line;
-	int priority;
-	int64_t retain_ms;
-};
-
-/* 1 and *ret_job, or 0 when it is unknown or not to be touched by this owner. */
-static int
-cancel_find(struct sq_db *db, struct store_cancel *cancel, struct cancel_job *ret_job)
-{
-	sqlite3_stmt *row = db->statements[SQ_JOB_GET];
-	const struct sq_line *line;
-	const char *owner;
-	int found;
-
-	sq_bind(db, SQ_JOB_GET, 1, cancel->id);
-	found = sq_row(db, SQ_JOB_GET);
-	if (found <= 0)
-		return found;
-	ret_job->line = sqlite3_column_int64(row, 0);
-	ret_job->priority = sqlite3_column_int(row, 1);
-	ret_job->retain_ms = sq_column_time(row, 2);
-	sq_reset(db, SQ_JOB_GET);
-	line = sq_names_get_line(&db->names, ret_job->line);
-	if (line == NULL)
-		return sq_fail_corrupt(db, "job %lld is in no line", (long long)cancel->id);
-	owner = sq_names_get_text(&db->names, line->owner);
-	if (cancel->owner != NULL && strcmp(cancel->owner, owner) != 0)
-		return 0;
-	cancel->pool = line->pool;
-	snprintf(cancel->queue, sizeof(cancel->queue), "%s", sq_names_get_text(&db->names, line->queue));
-	snprintf(cancel->job_owner, sizeof(cancel->job_owner), "%s", owner);
-	return 1;
-}
-
-/* The attempts it has had when it is found there: 1; 0 when it is not. It is taken out. */
-static int
-cancel_take(struct sq_db *db, enum sq_statement get, enum sq_statement drop, int32_t *ret_attempts)
-{
-	int found = sq_row(db, get);
-
-	if (found <= 0)
-		return found;
-	*ret_attempts = sqlite3_column_int(db->statements[get], 0);
-	sq_reset(db, get);
-	return change_drop(db, drop);
-}
-
-static int
-cancel_take_pending(struct sq_db *db, struct store_cancel *cancel, const struct cancel_job *job, int32_t *ret_attempts)
-{
-	int found;
-
-	change_bind_ready(db, SQ_READY_GET, job->line, job->priority, cancel->id);
-	change_bind_ready(db, SQ_READY_DROP, job->line, job->priority, cancel->id);
-	found = cancel_take(db, SQ_READY_GET, SQ_READY_DROP, ret_attempts);
-	cancel->was = STORE_READY;
-	if (found != 0)
-		return found;
-	sq_bind(db, SQ_DELAYED_GET, 1, cancel->id);
-	sq_bind(db, SQ_DELAYED_DROP, 1, cancel->id);
-	found = cancel_take(db, SQ_DELAYED_GET, SQ_DELAYED_DROP, ret_attempts);
-	cancel->was = STORE_DELAYED;
-	db->delayed_changed = db->delayed_changed || found > 0;
-	return found;
-}
-
-static int
-cancel_request(struct sq_db *db, struct store_cancel *cancel)
-{
-	sq_bind(db, SQ_RUNNING_CANCEL, 1, cancel->id);
-	sq_bind_span(db, SQ_RUNNING_CANCEL, 2, cancel->error.at != NULL ? cancel->error : SPAN_LIT(""));
-	cancel->was = STORE_RUNNING;
-	return change_drop(db, SQ_RUNNING_CANCEL);
-}
-
-static int
-cancel_one(struct sq_db *db, struct store_cancel *cancel)
-{
-	struct store_end end = {
-	    .state = JOB_CANCELLED, .json = cancel->error, .started_ms = SPEC_NONE, .finished_ms = cancel->now_ms};
-	struct cancel_job job = {0};
-	int found = cancel_find(db, cancel, &job);
-
-	cancel->answer = STORE_NOT_FOUND;
-	cancel->seq = 0;
-	if (found <= 0)
-		return found;
-	cancel->answer = STORE_REQUESTED;
-	found = cancel_request(db, cancel);
-	if (found != 0)
-		return found < 0 ? -1 : 0;
-	cancel->answer = STORE_CANCELLED;
-	found = cancel_take_pending(db, cancel, &job, &end.attempt);
-	if (found != 0) {
-		end.until_ms = job.retain_ms != SPEC_NONE ? cancel->now_ms + job.retain_ms : cancel->until_ms;
-		return found < 0 ? -1 : change_end(db, cancel->id, &end, &cancel->seq);
-	}
-	cancel->answer = STORE_ENDED;
-	cancel->was = STORE_DONE;
-	sq_bind(db, SQ_DONE_HAS, 1, cancel->id);
-	found = sq_row(db, SQ_DONE_HAS);
-	sq_reset(db, SQ_DONE_HAS);
-	return found == 0 ? sq_fail_corrupt(db, "job %lld has no state", (long long)cancel->id) : found < 0 ? -1 : 0;
-}
-
-int
-sq_cancel(struct sq_db *db, struct store_batch *batch)
-{
-	for (size_t i = 0; i < batch->n_cancel; i++) {
-		if (cancel_one(db, &batch->cancel[i]) < 0)
 			return -1;
 	}
 	return 0;
@@ -509,7 +374,7 @@ forget_one(struct sq_db *db, int64_t id)
 	int found;
 
 	sq_bind(db, SQ_DONE_DROP, 1, id);
-	found = change_drop(db, SQ_DONE_DROP);
+	found = sq_drop(db, SQ_DONE_DROP);
 	if (found <= 0)
 		return found;
 	db->done_change--;

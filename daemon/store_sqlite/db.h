@@ -3,9 +3,9 @@
  * includes it, and nowhere else stands sqlite3.h.
  *
  * A file each: schema (the tables, making and opening the file), statements (all SQL, prepared once), names (texts as
- * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, fill (the members of a batch), commit
- * (the transaction around them), checkpoint (when the log goes into the database), scan and survey (reads), recover
- * (what an earlier daemon left), thread.
+ * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, fill (the members of a batch),
+ * commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey (reads),
+ * recover (what an earlier daemon left), thread.
  *
  * struct sq_db is used by one thread at a time: by the one that opens, then by the journal thread, then by the one that
  * closes. Functions here return 0, or -1 with db->failure telling what SQLite said; nothing is logged.
@@ -100,6 +100,8 @@ void sq_statements_finalize(struct sq_db *db);
 
 /* Runs a statement that brings no rows. */
 int sq_run(struct sq_db *db, enum sq_statement which) __attribute__((warn_unused_result));
+/* Runs a DELETE or UPDATE: how many rows it found, or -1. */
+int sq_drop(struct sq_db *db, enum sq_statement which) __attribute__((warn_unused_result));
 /* Next row: 1, or 0 at the end, or -1; after 0 and -1 the statement is reset, after 1 the caller goes on or calls
  * sq_reset(). */
 int sq_row(struct sq_db *db, enum sq_statement which) __attribute__((warn_unused_result));
@@ -110,6 +112,8 @@ void sq_reset(struct sq_db *db, enum sq_statement which);
 void sq_bind(struct sq_db *db, enum sq_statement which, int index, int64_t value);
 void sq_bind_span(struct sq_db *db, enum sq_statement which, int index, struct span text);
 void sq_bind_text(struct sq_db *db, enum sq_statement which, int index, const char *text);
+/* ?1, ?2, ?3: where a job stands in ready. */
+void sq_bind_ready(struct sq_db *db, enum sq_statement which, int64_t line, int priority, int64_t id);
 
 /* ---- feed ------------------------------------------------------------------------------------------------- */
 
@@ -235,7 +239,8 @@ void sq_schema_trust(struct sq_db *db);
 enum store_open_result sq_schema_explain(struct sq_db *db, const char *doing, char **ret_reason);
 void sq_schema_close(struct sq_db *db);
 
-/* put, change, fill: the members of a batch, each within the open transaction; their answers stand in the batch then.
+/* put, change, cancel, fill: the members of a batch, each within the open transaction; their answers stand in the batch
+ * then.
  */
 int sq_put(struct sq_db *db, struct store_batch *batch);
 int sq_finish(struct sq_db *db, struct store_batch *batch);
@@ -252,6 +257,8 @@ int sq_keys_sweep(struct sq_db *db, struct store_batch *batch);
 /* Gives an end its place in the order of finishing; sq_ends_write() puts all that were noted into `done`. */
 int64_t sq_ends_note(struct sq_db *db, int64_t id, const struct store_end *end);
 int sq_ends_write(struct sq_db *db);
+/* One end at once, for what must see it within the same batch. */
+int sq_ends_put(struct sq_db *db, int64_t id, const struct store_end *end, int64_t *ret_seq);
 /* An error object of the configuration with its %d, if it has one, replaced; malloc'ed. */
 char *sq_error_text(const char *format, int attempt);
 

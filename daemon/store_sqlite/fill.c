@@ -138,9 +138,7 @@ promote_one(struct sq_db *db, const struct store_ready *row)
 	sq_bind(db, SQ_DELAYED_DROP, 1, row->spec->id);
 	if (sq_run(db, SQ_DELAYED_DROP) < 0 || sq_names_spec(db, row->spec, &task, &line) < 0)
 		return -1;
-	sq_bind(db, SQ_READY_ADD, 1, line);
-	sq_bind(db, SQ_READY_ADD, 2, -row->spec->priority);
-	sq_bind(db, SQ_READY_ADD, 3, row->spec->id);
+	sq_bind_ready(db, SQ_READY_ADD, line, row->spec->priority, row->spec->id);
 	sq_bind(db, SQ_READY_ADD, 4, row->attempts);
 	return sq_run(db, SQ_READY_ADD);
 }

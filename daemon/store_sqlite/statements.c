@@ -226,6 +226,12 @@ sq_row(struct sq_db *db, enum sq_statement which)
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
+int
+sq_drop(struct sq_db *db, enum sq_statement which)
+{
+	return sq_run(db, which) < 0 ? -1 : sqlite3_changes(db->sqlite);
+}
+
 void
 sq_reset(struct sq_db *db, enum sq_statement which)
 {
@@ -251,6 +257,14 @@ void
 sq_bind_text(struct sq_db *db, enum sq_statement which, int index, const char *text)
 {
 	sq_bind_span(db, which, index, (struct span){text, strlen(text)});
+}
+
+void
+sq_bind_ready(struct sq_db *db, enum sq_statement which, int64_t line, int priority, int64_t id)
+{
+	sq_bind(db, which, 1, line);
+	sq_bind(db, which, 2, -priority);
+	sq_bind(db, which, 3, id);
 }
 
 struct span
