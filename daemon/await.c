@@ -94,7 +94,7 @@ await_peer_closed(struct peer_wait *wait)
 	struct await *await = (struct await *)((char *)wait - offsetof(struct await, peer_wait));
 
 	await_leave(await, false);
-	request_reply_lit(await->request, "null"); /* reaches nobody, frees it */
+	request_drop(await->request);
 	if (await->gather != NULL)
 		gather_abandon(await->gather, await_free, await);
 	else
@@ -501,10 +501,14 @@ await_start(struct request *request, const struct await_what *what)
 void
 await_run(struct request *request, int64_t id, int64_t wait_ms, bool fresh)
 {
-	struct await_what what = {.wait_ms = request->peer->leaving ? 0 : wait_ms, .jobs = true, .fields = RENDER_ALL};
+	struct await_what what = {.wait_ms = wait_ms, .jobs = true, .fields = RENDER_ALL};
 	struct selection *selection = &what.selection;
 	struct await *await;
 
+	if (request->peer->leaving) { /* its waits have ended already */
+		request_drop(request);
+		return;
+	}
 	selection->count = selection->n_ranges = selection->n_asked = 1;
 	selection->ranges = mem_new(sizeof(*selection->ranges));
 	selection->ranges[0] = (struct id_range){id, id};

@@ -38,6 +38,7 @@ struct config_reader {
 	struct config *config;
 	FILE *file;
 	unsigned line;
+	unsigned failed_at; /* the line of config->error */
 	bool too_long; /* the line now read is not whole */
 	char *seen;    /* "[section]key\n" of each key so far */
 };
@@ -80,6 +81,8 @@ config_take_key(void *arg, const char *section, const char *key, const char *val
 		reader->seen = seen;
 		r = config_set(reader->config, section, key, value, where);
 	}
+	if (r != 0 && reader->failed_at == 0)
+		reader->failed_at = reader->line;
 	free(name);
 	free(where);
 	return r == 0;
@@ -121,10 +124,12 @@ config_load_file(struct config *config)
 		return config_fail(config, "%s: %s", config->file, strerror(errno));
 	reader.seen = mem_text("");
 	line = ini_parse_stream(config_read_line, &reader, config_take_key, &reader);
-	if (ferror(reader.file))
+	if (ferror(reader.file)) {
 		config_fail(config, "%s: %s", config->file, strerror(EIO));
-	else if (line != 0)
+	} else if (line != 0 && (reader.failed_at == 0 || (unsigned)line < reader.failed_at)) {
+		config->error[0] = '\0'; /* this comes before it */
 		config_fail(config, "%s:%d: this is no section, key or comment", config->file, line);
+	}
 	fclose(reader.file);
 	free(reader.seen);
 	return config->error[0] == '\0' ? 0 : -1;

@@ -99,7 +99,7 @@ outfile_peer_closed(struct peer_wait *wait)
 {
 	struct outfile *outfile = (struct outfile *)((char *)wait - offsetof(struct outfile, peer_wait));
 
-	request_reply_lit(outfile->request, "null"); /* reaches nobody, frees it */
+	request_drop(outfile->request);
 	if (outfile->busy)
 		outfile->closed = true;
 	else

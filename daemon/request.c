@@ -69,15 +69,12 @@ peer_unreserve_wait(struct peer *peer)
 void
 peer_end_waits(struct peer *peer)
 {
-	bool was = peer->closed;
 	struct peer_wait *wait;
 
-	peer->closed = true; /* their requests are answered into the void */
 	while ((wait = TAILQ_FIRST(&peer->waits)) != NULL) {
 		peer_remove_wait(peer, wait);
 		wait->closed(wait);
 	}
-	peer->closed = was;
 }
 
 /* ---- replies --------------------------------------------------------------------------------------------------------------- */
@@ -158,6 +155,12 @@ request_reply(struct request *request, struct text *result)
 	text_add_char(&text, '}');
 	text_done(result);
 	request_send(request, &text);
+}
+
+void
+request_drop(struct request *request)
+{
+	request_free(request);
 }
 
 void

@@ -74,6 +74,8 @@ void request_handle_line(struct peer *peer, struct span line);
 /* Each of these answers and frees the request. The first takes the content of result. */
 void request_reply(struct request *request, struct text *result);
 void request_reply_lit(struct request *request, const char *json);
+/* No answer: whoever asked has left. */
+void request_drop(struct request *request);
 /* {"code":…,"message":formatted,"data":{"code":WORD}} */
 void request_fail(struct request *request, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* -32602 with data.param. */
