@@ -517,6 +517,8 @@ dispatch_clear_job(struct dispatch *dispatch, struct job *job)
 {
 	struct line *line = job->line;
 
+	if (job->submit_cb != NULL) /* its connection is closed: this only frees what waited */
+		job->submit_cb(DISPATCH_UNKNOWN, 0, 0, "the daemon is ending", job->submit_ctx);
 	if (job->where != JOB_NOWHERE) {
 		line_remove(line, job);
 		queues_relist(&dispatch->queues, line);

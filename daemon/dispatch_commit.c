@@ -252,19 +252,51 @@ dispatch_commit_open(struct dispatch *dispatch)
 }
 
 static void
+commit_forget_cancel(struct cancel_request *request)
+{
+	request->cb(request->id, STORE_FENCED, STORE_UNKNOWN, "the daemon is ending", request->ctx);
+	dispatch_cancel_request_free(request);
+}
+
+static void
 commit_forget_batch(struct store_batch *batch)
 {
 	for (size_t i = 0; i < batch->n_put; i++) {
 		if (batch->put[i].items.len > 0) {
 			struct map_submission *map = batch->put[i].ctx;
 
+			map->cb(DISPATCH_UNKNOWN, 0, 0, "the daemon is ending", map->ctx);
 			spec_unref(map->spec);
 			free(map);
 		}
 	}
 	for (size_t i = 0; i < batch->n_cancel; i++)
-		dispatch_cancel_request_free(batch->cancel[i].ctx);
+		commit_forget_cancel(batch->cancel[i].ctx);
 	store_batch_done(batch);
+}
+
+/* At the end: whoever still waits to read is told; some ask for more at once. */
+static void
+commit_refuse_reads(struct dispatch *dispatch)
+{
+	while (dispatch->n_reads > 0) {
+		struct read_request request = dispatch->reads[--dispatch->n_reads];
+
+		switch (request.kind) {
+		case READ_ROWS:
+			((struct store_read *)request.read)->error = -1;
+			((struct store_read *)request.read)->done(request.read, ((struct store_read *)request.read)->arg);
+			break;
+		case READ_SURVEY:
+			((struct store_survey *)request.read)->error = -1;
+			((struct store_survey *)request.read)->done(request.read, ((struct store_survey *)request.read)->arg);
+			break;
+		case READ_EXPIRED:
+			((struct store_expired *)request.read)->error = -1;
+			((struct store_expired *)request.read)->done(request.read, ((struct store_expired *)request.read)->arg);
+			break;
+		}
+	}
 }
 
 void
@@ -272,9 +304,10 @@ dispatch_commit_close(struct dispatch *dispatch)
 {
 	for (size_t i = 0; i < dispatch->n_later; i++) {
 		if (dispatch->later[i].cancel != NULL)
-			dispatch_cancel_request_free(dispatch->later[i].cancel);
+			commit_forget_cancel(dispatch->later[i].cancel);
 	}
 	free(dispatch->later);
+	commit_refuse_reads(dispatch);
 	free(dispatch->reads);
 	commit_forget_batch(&dispatch->batches[0]);
 	commit_forget_batch(&dispatch->batches[1]);

@@ -343,7 +343,10 @@ struct store_ops {
 	void (*read)(struct store *store, struct store_read *read);
 	void (*survey)(struct store *store, struct store_survey *survey);
 	void (*expired)(struct store *store, struct store_expired *expired);
-	/* Finishes what was begun (callbacks are not called any more), ends the thread, checkpoints, closes. */
+	/*
+	 * Finishes what was begun, ends the thread, checkpoints, closes. Callbacks of commits are not called any more; those of reads are, within this
+	 * call (with an error where the read had not been begun), and may not ask the store for more.
+	 */
 	void (*close)(struct store *store);
 };
 

@@ -5,7 +5,7 @@
  * between batches, for a slice of 2 ms when one has waited long, and a read that was asked after a batch was begun
  * never comes before it. When nothing waits for a while the log is put in order, then the thread sleeps without a time.
  *
- * Answers travel back in one mail, however many there are. What was not delivered when the store is closed is dropped:
+ * Answers travel back in one mail, however many there are. When the store is closed reads are answered at once, and
  * the outbox outlives the store until the loop has emptied its mailbox.
  */
 #include "db.h"
@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -136,22 +137,31 @@ request_run(struct sq_db *db, struct mail *mail)
 		sq_expired(db, CONTAINER(mail, struct store_expired, mail));
 }
 
-/* What an answer that nobody will see has brought. */
+/* At the end: an answer that has not been delivered. A commit's is not any more; whoever reads is told, or would wait for ever. */
 static void
-request_drop(struct mail *mail)
+request_settle(struct mail *mail)
+{
+	if (mail->deliver == deliver_batch)
+		sq_batch_drop_rows(CONTAINER(mail, struct store_batch, mail));
+	else
+		mail->deliver(mail);
+}
+
+/* At the end: a read that has not been begun. */
+static void
+request_refuse(struct mail *mail)
 {
 	if (mail->deliver == deliver_read) {
-		store_read_done(CONTAINER(mail, struct store_read, mail));
-	} else if (mail->deliver == deliver_expired) {
-		struct store_expired *expired = CONTAINER(mail, struct store_expired, mail);
+		struct store_read *read = CONTAINER(mail, struct store_read, mail);
 
-		free(expired->ids);
-		free(expired->has_output);
-		expired->ids = NULL;
-		expired->has_output = NULL;
-	} else if (mail->deliver == deliver_batch) {
-		sq_batch_drop_rows(CONTAINER(mail, struct store_batch, mail));
+		read->error = -1;
+		snprintf(read->reason, sizeof(read->reason), "the daemon is ending");
+	} else if (mail->deliver == deliver_expired) {
+		CONTAINER(mail, struct store_expired, mail)->error = -1;
+	} else {
+		CONTAINER(mail, struct store_survey, mail)->error = -1;
 	}
+	mail->deliver(mail);
 }
 
 /* ---- the way back ----------------------------------------------------------------------------------------- */
@@ -444,7 +454,9 @@ store_sqlite_close(struct store *store)
 	pthread_mutex_unlock(&store->lock);
 	pthread_join(store->thread, NULL);
 	while (store->answers.first != NULL)
-		request_drop(requests_pop(&store->answers));
+		request_settle(requests_pop(&store->answers));
+	while (store->reads.first != NULL)
+		request_refuse(requests_pop(&store->reads));
 	sq_schema_close(&store->db);
 	store_sqlite_done(store);
 }
