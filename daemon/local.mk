@@ -66,6 +66,7 @@ libdaemon_la_SOURCES = \
 	daemon/methods.h \
 	daemon/methods_control.c \
 	daemon/methods_info.c \
+	daemon/methods_look.c \
 	daemon/methods_submit.c \
 	daemon/methods_wait.c \
 	daemon/multi.c \

@@ -131,6 +131,7 @@ struct method {
 extern const struct method methods_submit[];
 extern const struct method methods_wait[];
 extern const struct method methods_control[];
+extern const struct method methods_look[];
 extern const struct method methods_info[];
 
 #endif
