@@ -176,11 +176,12 @@ def tails(folder):
 
 
 def sanitizer_options(folder):
-    """For a build with sanitizers; any other takes no notice."""
-    path = "log_path=%s/sanitizer" % folder
-    return {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:abort_on_error=0:%s" % path,
-            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99:%s" % path,
-            "TSAN_OPTIONS": "exitcode=66:halt_on_error=0:second_deadlock_stack=1:die_after_fork=0:%s" % path}
+    """For a build with sanitizers, over what the environment asks of them; any other build takes no notice."""
+    ours = {"ASAN_OPTIONS": "exitcode=99:detect_leaks=1:abort_on_error=0:quarantine_size_mb=8",
+            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
+            "TSAN_OPTIONS": "exitcode=66:halt_on_error=0:die_after_fork=0"}
+    return {name: ":".join(filter(None, [os.environ.get(name), options, "log_path=%s/sanitizer" % folder]))
+            for name, options in ours.items()}
 
 
 def oversee(function, programs, env, keep=False, shown=False):

@@ -36,6 +36,13 @@ def stage(path, folder):
     return os.path.join(folder, name)
 
 
+def is_sanitized(path):
+    """Built with a sanitizer, which takes many times the memory."""
+    with open(path, "rb") as file:
+        data = file.read()
+    return b"__asan_init" in data or b"__tsan_init" in data
+
+
 class Staged:
     """`with Staged(options) as (programs, env)`: the copies live as long as the block."""
 
@@ -47,6 +54,7 @@ class Staged:
         self.folder = tempfile.mkdtemp(prefix="fs-bin-", dir="/tmp")
         os.chmod(self.folder, 0o755)
         programs = {name: stage(path, self.folder) for name, path in paths.items()}
+        programs["sanitized"] = is_sanitized(programs["futured"])
         env = dict(item.split("=", 1) for item in self.given.env)
         if any(".so" in name for name in os.listdir(self.folder)):
             env.setdefault("LD_LIBRARY_PATH", self.folder)

@@ -133,6 +133,10 @@ class Story:
         self.kept.append(thing)
         return thing
 
+    def memory_bound(self, kib):
+        """That much memory, in a build as people have it."""
+        return kib * 10 if self.settings.sanitized else kib
+
     # Daemons and clients
 
     def make(self, **how):

@@ -1,0 +1,182 @@
+"""
+cancel: a promise that the job will end cancelled, once its whole tree is gone.
+"""
+
+import os
+import time
+
+from harness import eq, error_of, process, that, wait_for, within
+
+
+def test_cancel_pending(t):
+    """A job that has not started is cancelled and never starts."""
+    _, c = t.serve(workers=1)
+    gate = t.gate()
+    first = c.submit("exec", {"argv": gate.argv()})
+    gate.started()
+    ident = c.submit("exec", t.sh(": > %s" % t.path("ran")))
+    eq(c.call("cancel", id=ident), {"id": ident, "cancelled": True, "was": "pending"})
+    job = c.ended_job(ident)
+    eq((job["state"], job["attempt"], job["started"]), ("cancelled", 0, None))
+    error_of(job, "Cancelled")
+    gate.release()
+    c.ended_job(first)
+    c.run("exec", {"argv": ["/bin/true"]})
+    eq(os.path.exists(t.path("ran")), False)
+
+
+def test_cancel_delayed(t):
+    """A delayed job is cancelled at once."""
+    _, c = t.serve()
+    ident = c.submit("noop", delay=3600)
+    eq(c.call("cancel", id=ident), {"id": ident, "cancelled": True, "was": "pending"})
+    eq(c.ended_job(ident)["state"], "cancelled")
+
+
+def test_cancel_running_command(t):
+    """A running command gets TERM, and its job says cancelled once it is dead."""
+    _, c = t.serve()
+    gate = t.gate()
+    ident = c.submit("exec", {"argv": gate.argv()})
+    pid = gate.started()
+    eq(c.call("cancel", id=ident, reason="not wanted"), {"id": ident, "cancelled": True, "was": "running"})
+    job = c.ended_job(ident)
+    eq(process.alive(pid), False, "the command is dead when the job says cancelled")
+    eq(job["state"], "cancelled")
+    error_of(job, "Cancelled")
+    that(job["finished"] is not None and job["usage"] is not None, "it has an end")
+
+
+def test_cancel_term_grace_kill(t):
+    """TERM comes first and can be used to tidy up; what ignores it is killed when the grace is over."""
+    _, c = t.serve()
+    ident = c.submit("exec", t.sh("trap 'echo tidy > $0; exit 0' TERM; echo up; while :; do sleep 0.05; done", t.path("tidy")))
+    c.call("output", id=ident, stream="stdout", wait=within(20))
+    c.call("cancel", id=ident, grace=60)
+    eq(c.ended_job(ident)["state"], "cancelled")
+    eq(t.read("tidy"), b"tidy\n")
+    stubborn = c.submit("exec", t.sh("trap '' TERM; echo $$; while :; do sleep 0.05; done"))
+    pid = int(c.call("output", id=stubborn, stream="stdout", wait=within(20))["data"])
+    began = time.monotonic()
+    c.call("cancel", id=stubborn, grace=0.5)
+    eq(c.ended_job(stubborn)["state"], "cancelled")
+    that(time.monotonic() - began >= 0.45, "the grace is given")
+    eq(process.alive(pid), False)
+
+
+def test_cancel_without_grace(t):
+    """A grace of 0 kills at once."""
+    _, c = t.serve()
+    ident = c.submit("exec", t.sh("trap '' TERM; echo $$; while :; do sleep 0.05; done"))
+    pid = int(c.call("output", id=ident, stream="stdout", wait=within(20))["data"])
+    c.call("cancel", id=ident, grace=0)
+    eq(c.ended_job(ident)["state"], "cancelled")
+    eq(process.alive(pid), False)
+
+
+def test_cancel_the_whole_tree(t):
+    """Cancelling a command leaves nothing of its tree alive, also what left its process group, and only then says so."""
+    _, c = t.serve()
+    held, reader = t.fifo("held")
+    script = ("exec 9> %s; (setsid sleep 987 &) ; (setsid sh -c '(setsid sleep 986 &) ; sleep 985' &) ; "
+              "(trap '' TERM HUP; setsid sh -c 'sleep 984; sleep 983' &) ; echo $$ >&9; sleep 988" % held)
+    ident = c.submit("exec", t.sh(script))
+    wait_for(lambda: len([pid for pid in process.marked(t.mark) if "sleep 98" in process.command(pid)]) >= 5,
+             "the whole tree runs")
+    that(c.call("cancel", id=ident, grace=0.2)["cancelled"], "it is cancelled")
+    eq(c.ended_job(ident)["state"], "cancelled")
+    left = [process.command(pid) for pid in process.marked(t.mark) if "sleep 98" in process.command(pid)]
+    eq(left, [], "what lives when the job says cancelled")
+    process.wait_end_of_pipe(reader, 5)
+
+
+def test_cancel_that_of_the_issue(t):
+    """Cancelling sh -c '(setsid sleep 987 &) ; sleep 988' leaves neither sleep alive, and only then says cancelled."""
+    _, c = t.serve()
+    ident = c.submit("exec", t.sh("(setsid sleep 987 &) ; sleep 988"))
+
+    def sleeps():
+        return [process.command(pid) for pid in process.marked(t.mark) if process.command(pid) in ("sleep 987", "sleep 988")]
+    wait_for(lambda: len(sleeps()) == 2, "both sleep")
+    c.call("cancel", id=ident)
+    eq(c.ended_job(ident)["state"], "cancelled")
+    eq(sleeps(), [])
+
+
+def test_cancel_running_function(t):
+    """A function that computes in a worker is cancelled, and the worker's place is filled again."""
+    _, c = t.serve(workers=1)
+    ident = c.submit("math.factorize", [9223372036854775783])
+    wait_for(lambda: c.job(ident)["state"] == "running", "it runs")
+    eq(c.call("cancel", id=ident, grace=0.1), {"id": ident, "cancelled": True, "was": "running"})
+    eq(c.ended_job(ident)["state"], "cancelled")
+    eq(c.run("math.factorize", [91])["result"], [7, 13])
+
+
+def test_cancel_io(t):
+    """A wait and a fetch are cancelled at once."""
+    _, c = t.serve()
+    ids = [c.submit("time.sleep", [600]) for _ in range(100)]
+    wait_for(lambda: all(job["state"] == "running" for job in c.call("status", ids=ids)), "all sleep")
+    eq([one["cancelled"] for one in c.call("cancel", ids=ids)], [True] * 100)
+    told = c.call("await", ids=ids, wait=within(20), jobs=False)
+    eq((told["timed_out"], told["counts"]["cancelled"]), (False, 100))
+
+
+def test_cancel_ended(t):
+    """An ended job is not cancelled, says what it was and does not change."""
+    _, c = t.serve()
+    job = c.run("noop", [1])
+    eq(c.call("cancel", id=job["id"]), {"id": job["id"], "cancelled": False, "was": "succeeded"})
+    eq(c.job(job["id"]), job)
+
+
+def test_cancel_twice(t):
+    """A second cancel of a job that is being cancelled keeps the promise of the first."""
+    _, c = t.serve()
+    ident = c.submit("exec", t.sh("trap '' TERM; echo up; while :; do sleep 0.05; done"))
+    c.call("output", id=ident, stream="stdout", wait=within(20))
+    eq(c.call("cancel", id=ident, grace=1)["cancelled"], True)
+    eq(c.call("cancel", id=ident, grace=1)["cancelled"], True)
+    eq(c.ended_job(ident)["state"], "cancelled")
+    eq(c.call("cancel", id=ident)["cancelled"], False)
+
+
+def test_cancel_many(t):
+    """cancel of a selection answers for each in order; of a filter for what fits."""
+    _, c = t.serve()
+    done = c.run("noop")["id"]
+    ids = [c.submit("noop", delay=3600, label="l") for _ in range(5)]
+    told = c.call("cancel", ids=[done] + ids[:2])
+    eq([(one["id"], one["cancelled"]) for one in told], [(done, False), (ids[0], True), (ids[1], True)])
+    told = c.call("cancel", filter={"label": "l", "state": "pending"})
+    eq(sorted(one["id"] for one in told), ids[2:])
+    eq(c.call("await", ids=ids, jobs=False)["counts"]["cancelled"], 5)
+
+
+def test_cancel_races_the_end(t):
+    """Cancelled while it ends: what cancel promised is what the job says."""
+    _, c = t.serve()
+    lines, asked = [], []
+    for i in range(300):
+        lines.append(c.request("submit", task="exec" if i % 10 == 0 else "noop",
+                               args={"argv": ["/bin/true"]} if i % 10 == 0 else [i])[1])
+    c.raw(b"".join(lines))
+    for i in range(300):
+        asked.append(c.send("cancel", id=i + 1))
+    promised = [c.answer(one) for one in asked]
+    jobs = c.wait(*range(1, 301))
+    for one, job in zip(promised, jobs):
+        eq(job["state"] == "cancelled", one["cancelled"], "job %d, told %s" % (job["id"], one))
+
+
+def test_cancel_outlives_the_daemon(t):
+    """A cancel that was promised is kept though the daemon is killed before the command has ended."""
+    d, c = t.serve()
+    ident = c.submit("exec", t.sh("trap '' TERM; echo $$; while :; do sleep 0.05; done"), max_attempts=5)
+    pid = int(c.call("output", id=ident, stream="stdout", wait=within(20))["data"])
+    eq(c.call("cancel", id=ident, grace=600)["cancelled"], True)
+    d.restart()
+    eq(process.alive(pid), False)
+    c = t.client()
+    eq(c.ended_job(ident)["state"], "cancelled")

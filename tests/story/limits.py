@@ -1,0 +1,128 @@
+"""
+Limits: at each of them the answer is busy or too_large, what was accepted is kept, and there is room again afterwards.
+"""
+
+import os
+
+from harness import Closed, Failed, eq, process, refused, that, wait_for, within
+
+
+def test_pending(t):
+    """Over [limits] pending a submission is busy, with a time to come again; a map is taken in whole or not at all."""
+    _, c = t.serve(config={"limits": {"pending": "5"}})
+    for _ in range(3):
+        c.submit("noop", delay=3600)
+    that(refused("busy", c.call, "map", task="noop", items=[[i] for i in range(3)], delay=3600)["data"]["retry_after"] > 0, "a time")
+    eq(len(c.call("list")["jobs"]), 3, "none of the map was taken")
+    eq(c.call("map", task="noop", items=[[1], [2]], delay=3600)["count"], 2)
+    error = refused("busy", c.call, "submit", task="noop", delay=3600)
+    that(error["data"]["retry_after"] > 0, "%r" % error)
+    refused("busy", c.call, "run", task="noop")
+    c.call("cancel", id=1)
+    c.ended_job(1)
+    that(c.submit("noop", delay=3600) > 5, "there is room again")
+
+
+def test_pending_over_a_restart(t):
+    """What is pending is counted again after a restart."""
+    d, c = t.serve(config={"limits": {"pending": "5"}})
+    c.call("map", task="noop", items=[[i] for i in range(5)], delay=3600)
+    d.restart()
+    refused("busy", t.client().call, "submit", task="noop")
+
+
+def test_queues(t):
+    """Over [limits] queues a new queue is busy, and known ones go on."""
+    _, c = t.serve(config={"limits": {"queues": "4"}})
+    made = 0
+    for i in range(10):
+        try:
+            c.submit("noop", queue="q%d" % i, delay=3600)
+            made += 1
+        except Exception as refusal:
+            eq(getattr(refusal, "word", None), "busy")
+    that(made in (3, 4), "%d queues of 4" % made)
+    that(c.submit("noop", queue="q0", delay=3600), "a known queue")
+
+
+def test_waits_per_connection(t):
+    """Over [limits] waits_per_connection a wait is busy, and others' are not."""
+    _, c = t.serve(config={"limits": {"waits_per_connection": "10"}})
+    ident = c.submit("noop", delay=3600)
+    asked = [c.send("await", id=ident, jobs=False) for _ in range(10)]
+    refused("busy", c.call, "await", id=ident)
+    other = t.client()
+    eq(other.call("await", id=ident, wait=0.05)["timed_out"], True)
+    c.call("cancel", id=ident)
+    for one in asked:
+        eq(c.answer(one)["counts"]["cancelled"], 1)
+    eq(c.call("await", id=ident)["timed_out"], False)
+
+
+def test_selection(t):
+    """A selection over [limits] selection is too_large."""
+    _, c = t.serve(config={"limits": {"selection": "100"}})
+    c.call("map", task="noop", items=[[i] for i in range(150)])
+    c.call("await", ids=["1-100"], wait=within(30), jobs=False)
+    refused("too_large", c.call, "await", ids=["1-150"])
+    refused("too_large", c.call, "status", ids=["1-60", "50-100"])
+    eq(len(c.call("status", ids=["1-100"], fields=[])), 100)
+
+
+def test_connections(t):
+    """Over [limits] connections the next ones are closed or wait; those that are there go on; there is room again."""
+    d, c = t.serve(config={"limits": {"connections": "20"}})
+    clients = [t.client(seconds=2) for _ in range(30)]
+    answered = []
+    for client in clients:
+        try:
+            client.send("ping")
+            answered.append(client.reply(1)["result"])
+        except (Closed, Failed):
+            pass
+    that(10 <= len(answered) <= 20, "%d of 20 connections" % len(answered))
+    eq(c.call("ping"), "pong")
+    for client in clients:
+        client.close()
+
+    def room():
+        try:
+            with t.client(seconds=2) as late:
+                return late.call("ping") == "pong"
+        except (Closed, Failed):
+            return False
+    wait_for(room, "there is room again")
+    eq(d.ended(), False)
+
+
+def test_descriptors_do_not_leak(t):
+    """After a thousand connections and jobs the daemon holds as many descriptors as before."""
+    d, c = t.serve()
+
+    def held():
+        return len(os.listdir("/proc/%d/fd" % d.pid))
+    c.run("exec", t.sh("echo x"))
+    before = held()
+    for turn in range(10):
+        clients = [t.client() for _ in range(100)]
+        for client in clients:
+            client.submit("noop", [turn])
+            client.close()
+        c.run("exec", t.sh("echo x; echo y >&2"))
+        c.run("file.read", ["/etc/hostname"])
+    wait_for(lambda: held() <= before + 3, "the descriptors are given back: %d before" % before)
+
+
+def test_memory_does_not_leak(t):
+    """Fifty thousand jobs, each asked for, leave the daemon's memory about as it was."""
+    d, c = t.serve(config={"store": {"window": "64"}})
+
+    def turn():
+        lines = b"".join(c.request("run", task="noop", args=["x" * 200])[1] for _ in range(10000))
+        eq({message["result"]["state"] for message in c.pour(lines, 10000)}, {"succeeded"})
+    turn()
+    before = process.memory_kib(d.pid)
+    for _ in range(4):
+        turn()
+    grown = process.memory_kib(d.pid) - before
+    that(grown < t.memory_bound(24 << 10), "the daemon grew by %d KiB" % grown)
