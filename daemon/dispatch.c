@@ -171,6 +171,13 @@ dispatch_check_idle(struct dispatch *dispatch)
 	idle(dispatch->idle_arg);
 }
 
+static bool
+dispatch_has_too_much(const struct dispatch *dispatch)
+{
+	return dispatch->open->n_put + dispatch->open->n_cancel + dispatch->n_reads >= UNCOMMITTED_MAX ||
+	    dispatch->open_bytes >= UNCOMMITTED_BYTES;
+}
+
 static void
 dispatch_turn(void *arg)
 {
@@ -186,7 +193,7 @@ dispatch_turn(void *arg)
 	}
 	dispatch_flush(dispatch);
 	workers_flush(dispatch->workers);
-	if (dispatch->was_full && !dispatch_is_full(dispatch)) {
+	if (dispatch->was_full && !dispatch_has_too_much(dispatch)) {
 		dispatch->was_full = false;
 		dispatch->callbacks.room(dispatch->callbacks.arg);
 	}
@@ -288,6 +295,7 @@ dispatch_submit(struct dispatch *dispatch, const struct spec *from, const struct
 	dispatch->next_id += count;
 	dispatch->stats.submitted += count;
 	put = dispatch_add_put(dispatch);
+	dispatch->open_bytes += spec_size(spec) + items.len;
 	put->spec = spec;
 	put->items = items;
 	put->count = count;
@@ -419,11 +427,10 @@ dispatch_reason(const struct dispatch *dispatch, const struct store_row *row)
 }
 
 bool
-dispatch_is_full(const struct dispatch *dispatch)
+dispatch_is_full(struct dispatch *dispatch)
 {
-	size_t n = dispatch->open->n_put + dispatch->open->n_cancel + dispatch->n_reads;
-
-	return n >= UNCOMMITTED_MAX;
+	dispatch->was_full = dispatch->was_full || dispatch_has_too_much(dispatch);
+	return dispatch_has_too_much(dispatch);
 }
 
 void

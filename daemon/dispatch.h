@@ -94,8 +94,8 @@ const struct job *dispatch_job(const struct dispatch *dispatch, int64_t id);
 bool dispatch_is_running(const struct job *job);
 /* Why a pending job waits (place as the store told it). */
 enum job_reason dispatch_reason(const struct dispatch *dispatch, const struct store_row *row);
-/* Too much is on its way to the store: read no more requests until room(). */
-bool dispatch_is_full(const struct dispatch *dispatch);
+/* Too much is on its way to the store: read no more requests. Whoever was told so hears room() later. */
+bool dispatch_is_full(struct dispatch *dispatch);
 
 struct dispatch_stats {
 	int64_t pending, running, in_memory, held;

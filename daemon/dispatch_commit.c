@@ -212,6 +212,7 @@ commit_send(struct dispatch *dispatch)
 	dispatch->flying_since_us = clock_mono_us();
 	dispatch->open = batch == &dispatch->batches[0] ? &dispatch->batches[1] : &dispatch->batches[0];
 	dispatch->number++;
+	dispatch->open_bytes = 0;
 	for (size_t i = 0; i < batch->n_put; i++) {
 		if (batch->put[i].items.len == 0)
 			((struct job *)batch->put[i].ctx)->put_at = 0;

@@ -54,6 +54,7 @@ struct dispatch {
 	struct store_batch *open;   /* gathers */
 	struct store_batch *flying; /* with the store, or NULL */
 	uint64_t number;            /* of the open batch, from 1 */
+	size_t open_bytes;          /* of the specs and items in the open batch */
 	int64_t flying_since_us;
 	struct later *later;
 	size_t n_later, later_capacity;
@@ -73,7 +74,7 @@ struct dispatch {
 	int64_t next_id;
 	bool started;
 	bool draining;
-	bool was_full;
+	bool was_full;              /* somebody was told so, and waits for room() */
 	void (*idle)(void *arg);
 	void *idle_arg;
 	struct dispatch_stats stats;
