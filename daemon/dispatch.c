@@ -241,6 +241,7 @@ dispatch_try_at_once(struct dispatch *dispatch, struct job *job, struct store_pu
 	dispatch_begin_attempt(dispatch, job);
 	if (job->spec->pure && job->spec->timeout_ms == SPEC_NONE) {
 		dispatch_loosen(dispatch, job, true);
+		dispatch->n_early++;
 		dispatch_send(dispatch, job);
 		return;
 	}

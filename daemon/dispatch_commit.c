@@ -11,6 +11,8 @@
 
 #define RECORD_AFTER_MS 20 /* a pure job that runs longer than this gets its start written */
 #define RETRY_MS 1000      /* how long to wait for room on the disk */
+#define HOLD_US 100        /* how long a commit waits for the ends of pure jobs that are being run */
+#define HOLD_MAX 16        /* but not a larger one */
 #define PROMOTE_MAX 1024   /* delayed jobs that become ready in one commit */
 
 /* ---- the open batch -------------------------------------------------------------------------------------------------------- */
@@ -125,7 +127,7 @@ commit_due_cb(evutil_socket_t fd, short events, void *arg)
 {
 	(void)fd;
 	(void)events;
-	(void)arg; /* the turn's flush asks for the promotion */
+	(void)arg; /* the turn's flush does what is due */
 }
 
 /* Pure jobs that have run for a while: their start is written, so that the store tells the truth of them. */
@@ -212,7 +214,8 @@ commit_send(struct dispatch *dispatch)
 	dispatch->flying_since_us = clock_mono_us();
 	dispatch->open = batch == &dispatch->batches[0] ? &dispatch->batches[1] : &dispatch->batches[0];
 	dispatch->number++;
-	dispatch->open_bytes = 0;
+	dispatch->open_bytes = dispatch->n_early = dispatch->n_folded = 0;
+	dispatch->hold_until_us = 0;
 	for (size_t i = 0; i < batch->n_put; i++) {
 		if (batch->put[i].items.len == 0)
 			((struct job *)batch->put[i].ctx)->put_at = 0;
@@ -223,6 +226,28 @@ commit_send(struct dispatch *dispatch)
 	dispatch->config.ops->commit(dispatch->config.store, batch);
 }
 
+/*
+ * Nothing but pure jobs that are being run this moment: a short pause lets their ends go with their submissions, one durability point for both.
+ */
+static bool
+commit_must_hold(struct dispatch *dispatch)
+{
+	const struct store_batch *open = dispatch->open;
+	const struct timeval tv = {.tv_usec = HOLD_US};
+	int64_t now_us;
+
+	if (dispatch->n_early == 0 || dispatch->n_early + dispatch->n_folded != open->n_put || open->n_put > HOLD_MAX ||
+	    open->n_finish + open->n_release + open->n_cancel + open->n_start + open->n_fill + open->n_forget > 0 ||
+	    open->promote.wanted || dispatch->n_later > 0)
+		return false;
+	now_us = clock_mono_us();
+	if (dispatch->hold_until_us == 0) {
+		dispatch->hold_until_us = now_us + HOLD_US;
+		event_add(dispatch->hold, &tv);
+	}
+	return now_us < dispatch->hold_until_us;
+}
+
 void
 dispatch_flush(struct dispatch *dispatch)
 {
@@ -231,7 +256,7 @@ dispatch_flush(struct dispatch *dispatch)
 	commit_ask_promotion(dispatch);
 	if (!dispatch->no_room)
 		commit_record_loose(dispatch);
-	if (dispatch->flying == NULL && !store_batch_empty(dispatch->open))
+	if (dispatch->flying == NULL && !store_batch_empty(dispatch->open) && !commit_must_hold(dispatch))
 		commit_send(dispatch);
 	if (store_batch_empty(dispatch->open))
 		commit_issue_reads(dispatch);
@@ -248,7 +273,8 @@ dispatch_commit_open(struct dispatch *dispatch)
 	dispatch->number = 1;
 	dispatch->due = event_new(loop_base(dispatch->loop), -1, 0, commit_due_cb, dispatch);
 	dispatch->retry = event_new(loop_base(dispatch->loop), -1, 0, commit_retry_cb, dispatch);
-	if (dispatch->due == NULL || dispatch->retry == NULL)
+	dispatch->hold = event_new(loop_base(dispatch->loop), -1, 0, commit_due_cb, dispatch);
+	if (dispatch->due == NULL || dispatch->retry == NULL || dispatch->hold == NULL)
 		abort();
 }
 
@@ -314,4 +340,5 @@ dispatch_commit_close(struct dispatch *dispatch)
 	commit_forget_batch(&dispatch->batches[1]);
 	event_free(dispatch->due);
 	event_free(dispatch->retry);
+	event_free(dispatch->hold);
 }

@@ -111,6 +111,8 @@ dispatch_fold_end(struct dispatch *dispatch, struct job *job)
 	if (!job->loose || end_may_try_again(job))
 		return false;
 	dispatch_loosen(dispatch, job, false);
+	dispatch->n_early--;
+	dispatch->n_folded++;
 	put->place = STORE_DONE;
 	put->token = job->token;
 	put->end = dispatch_end(dispatch, job);

@@ -54,6 +54,10 @@ struct dispatch {
 	struct store_batch *open;   /* gathers */
 	struct store_batch *flying; /* with the store, or NULL */
 	uint64_t number;            /* of the open batch, from 1 */
+	size_t n_early;             /* of its puts: pure jobs that were sent and have not come out */
+	size_t n_folded;            /* those that have come out: their end goes with their submission */
+	int64_t hold_until_us;      /* it waits so long for the former; 0: it does not */
+	struct event *hold;
 	size_t open_bytes;          /* of the specs and items in the open batch */
 	int64_t flying_since_us;
 	struct later *later;
