@@ -10,6 +10,22 @@ check_PROGRAMS += tests/unit/test_proctree
 tests_unit_test_proctree_SOURCES = tests/unit/test_proctree.c tests/unit/tree.h
 tests_unit_test_proctree_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_fsm
+tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
+tests_unit_test_fsm_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_line
+tests_unit_test_line_SOURCES = tests/unit/test_line.c
+tests_unit_test_line_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_queues
+tests_unit_test_queues_SOURCES = tests/unit/test_queues.c
+tests_unit_test_queues_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_waiters
+tests_unit_test_waiters_SOURCES = tests/unit/test_waiters.c
+tests_unit_test_waiters_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_frame
 tests_unit_test_frame_SOURCES = tests/unit/test_frame.c
 tests_unit_test_frame_LDADD = $(unit_ldadd)
