@@ -73,7 +73,8 @@ def test_no_configuration_file(t):
 def test_options_win(t):
     """An option wins over the file."""
     d = t.daemon(config={"cpu": {"workers": "1"}, "listen": {"unix": "/nowhere/s"}}, workers=3)
-    eq(len([w for w in t.client().call("stats")["workers"] if w["lane"] == "cpu"]), 3)
+    c = t.client()
+    wait_for(lambda: len([w for w in c.call("stats")["workers"] if w["lane"] == "cpu"]) == 3, "the option's three workers")
     that(os.path.exists(d.socket), "the socket of the option")
 
 
