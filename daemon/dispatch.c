@@ -231,11 +231,27 @@ dispatch_put_running(struct dispatch *dispatch, struct job *job, struct store_pu
 	job->recorded_in = dispatch->number;
 }
 
-/* Whether it may start in the same commit that adds it: nothing of its kind waits, and there is a place. */
+/*
+ * Whether nothing must go before it: nothing of its pool is ready, nothing of its line is in the store alone or (a pure job's order cannot be told) on
+ * its way there.
+ */
+static bool
+dispatch_is_first(const struct dispatch *dispatch, const struct job *job)
+{
+	uint8_t pool = job->spec->pool;
+	const struct line *line;
+
+	if (queues_head(&dispatch->queues, pool) != NULL || (job->queue->lanes[pool].adding > 0 && !job->spec->pure))
+		return false;
+	line = queues_find_line(job->queue, pool, job->spec->owner);
+	return line == NULL || line->complete;
+}
+
+/* It starts in the same commit that adds it, if nothing must go before it and there is a place. */
 static void
 dispatch_try_at_once(struct dispatch *dispatch, struct job *job, struct store_put *put)
 {
-	if (dispatch->no_room || queues_head(&dispatch->queues, job->spec->pool) != NULL || (job->spec->pure && job->spec->key != NULL) ||
+	if (dispatch->no_room || (job->spec->pure && job->spec->key != NULL) || !dispatch_is_first(dispatch, job) ||
 	    !dispatch_place(dispatch, job))
 		return;
 	dispatch_begin_attempt(dispatch, job);
@@ -264,6 +280,8 @@ dispatch_submit_one(struct dispatch *dispatch, struct spec *spec, const struct t
 	queues_count_pending(&dispatch->queues, job->queue, spec->owner, 1);
 	if (put->place == STORE_READY)
 		dispatch_try_at_once(dispatch, job, put);
+	job->adding = put->place == STORE_READY && !job->loose;
+	job->queue->lanes[spec->pool].adding += job->adding;
 }
 
 static void
@@ -273,6 +291,7 @@ dispatch_submit_map(struct dispatch *dispatch, struct spec *spec, struct store_p
 
 	*map = (struct map_submission){.spec = spec, .count = put->count, .cb = cb, .ctx = ctx};
 	map->queue = queues_get(&dispatch->queues, spec->queue);
+	map->queue->lanes[spec->pool].adding++;
 	put->ctx = map;
 	queues_count_pending(&dispatch->queues, map->queue, spec->owner, map->count);
 }

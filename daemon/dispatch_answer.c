@@ -140,11 +140,20 @@ answer_refuse_job(struct dispatch *dispatch, struct job *job, enum dispatch_answ
 	dispatch_step(dispatch, job, FSM_E_REFUSED);
 }
 
+/* It is on its way to the store no more. */
+static void
+answer_added(struct job *job)
+{
+	job->queue->lanes[job->spec->pool].adding -= job->adding;
+	job->adding = false;
+}
+
 static void
 answer_put_one(struct dispatch *dispatch, struct store_put *put)
 {
 	struct job *job = put->ctx;
 
+	answer_added(job);
 	if (put->answer != STORE_OK) {
 		answer_refuse_job(dispatch, job, answer_put_answer(put), put->existing_id, put->existing_count, NULL);
 		return;
@@ -175,6 +184,7 @@ answer_map(struct dispatch *dispatch, struct store_put *put, enum dispatch_answe
 	struct line *line;
 	struct job *job;
 
+	map->queue->lanes[map->spec->pool].adding--;
 	if (answer != DISPATCH_ADDED) {
 		queues_count_pending(&dispatch->queues, map->queue, map->spec->owner, -map->count);
 		answer_give_ids_back(dispatch, map->spec->id, map->count);
@@ -366,10 +376,12 @@ dispatch_answer_refused(struct dispatch *dispatch, struct store_batch *batch)
 	for (size_t i = 0; i < batch->n_put; i++) {
 		struct store_put *put = &batch->put[i];
 
-		if (put->items.len > 0)
+		if (put->items.len > 0) {
 			answer_map(dispatch, put, answer, batch->reason);
-		else
+		} else {
+			answer_added(put->ctx);
 			answer_refuse_job(dispatch, put->ctx, answer, 0, 0, batch->reason);
+		}
 	}
 	for (size_t i = 0; i < batch->n_cancel; i++) {
 		request = batch->cancel[i].ctx;

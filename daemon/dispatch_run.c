@@ -173,12 +173,15 @@ static void
 dispatch_not_begun(struct dispatch *dispatch, struct job *job)
 {
 	dispatch_disarm(job);
-	dispatch_undo_attempt(dispatch, job);
-	dispatch_unplace(dispatch, job);
-	if (job->refused) {
+	if (job->refused) { /* it is counted nowhere */
+		dispatch_unplace(dispatch, job);
 		dispatch_loosen(dispatch, job, false);
 		dispatch_step(dispatch, job, FSM_E_REFUSED);
-	} else if (job->loose) {
+		return;
+	}
+	dispatch_undo_attempt(dispatch, job);
+	dispatch_unplace(dispatch, job);
+	if (job->loose) {
 		dispatch_loosen(dispatch, job, false);
 		if (job->state != FSM_ADDING)
 			dispatch_step(dispatch, job, FSM_E_REFUSED);

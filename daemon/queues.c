@@ -98,7 +98,7 @@ queues_line_window(const struct queues *queues)
 }
 
 struct line *
-queues_line(struct queues *queues, struct queue *queue, uint8_t pool, const char *owner)
+queues_find_line(const struct queue *queue, uint8_t pool, const char *owner)
 {
 	struct line *line;
 
@@ -106,6 +106,16 @@ queues_line(struct queues *queues, struct queue *queue, uint8_t pool, const char
 		if (line->pool == pool && strcmp(line->owner, owner) == 0)
 			return line;
 	}
+	return NULL;
+}
+
+struct line *
+queues_line(struct queues *queues, struct queue *queue, uint8_t pool, const char *owner)
+{
+	struct line *line = queues_find_line(queue, pool, owner);
+
+	if (line != NULL)
+		return line;
 	line = line_new(queue, pool, owner, queues_line_window(queues));
 	TAILQ_INSERT_TAIL(&queue->lines, line, all);
 	queues->n_lines++;

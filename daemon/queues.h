@@ -19,6 +19,7 @@ struct queue_lane {
 	struct queue *queue;
 	uint8_t pool;
 	bool listed;
+	unsigned adding;       /* submissions on their way to the store that will stand in one of its lines */
 	TAILQ_ENTRY(queue_lane) link;
 };
 TAILQ_HEAD(queue_lane_list, queue_lane);
@@ -60,6 +61,7 @@ struct queue *queues_find(const struct queues *queues, const char *name);
 void queues_release(struct queues *queues, struct queue *queue);
 
 /* The line of that pool, queue and owner; made (complete, empty) if it is new. Lines that are empty and complete go with queues_tidy_line(). */
+struct line *queues_find_line(const struct queue *queue, uint8_t pool, const char *owner);
 struct line *queues_line(struct queues *queues, struct queue *queue, uint8_t pool, const char *owner);
 void queues_tidy_line(struct queues *queues, struct line *line);
 
