@@ -160,7 +160,7 @@ static int run_finish(const struct operands *operands, const struct stream *stre
 	struct span job = ctl_span(stream->job), result;
 	bool succeeded = ctl_member_is(job, "state", "succeeded");
 	bool command = operands->command != NULL;
-	int status = CTL_DONE;
+	int status = stream->broken_out ? 128 + SIGPIPE : CTL_DONE; /* it may have ended before it could be cancelled */
 
 	if (!succeeded)
 		status = ctl_member_is(job, "state", "cancelled") ? run_stopped_status(stream)
