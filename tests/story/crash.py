@@ -100,7 +100,7 @@ def test_stop_a_worker_for_a_while(t):
     """A worker that is stopped and goes on harms nobody."""
     _, c = t.serve(workers=2)
     ident = c.submit("math.factorize", [1000000007 * 1000000009])
-    worker = c.call("stats")["workers"][0]["pid"]
+    worker = wait_for(lambda: c.call("stats")["workers"], "there is a worker")[0]["pid"]
     process.kill(worker, signal.SIGSTOP)
     others = [c.run("noop.io", [i])["state"] for i in range(3)]
     process.kill(worker, signal.SIGCONT)
