@@ -1,7 +1,7 @@
 # To add a page: put its name in this list.
 
-dist_man_MANS += man/futured.8 man/futured.conf.5
-
 dist_man_MANS += \
+	man/futured.8 \
+	man/futured.conf.5 \
 	man/futurectl.1 \
 	man/libfutured.3
