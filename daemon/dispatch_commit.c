@@ -254,8 +254,8 @@ dispatch_flush(struct dispatch *dispatch)
 	if (dispatch->failed)
 		return;
 	commit_ask_promotion(dispatch);
-	if (!dispatch->no_room)
-		commit_record_loose(dispatch);
+	if (!dispatch->no_room && dispatch->flying == NULL)
+		commit_record_loose(dispatch); /* only into a batch that goes at once: their ends must come behind */
 	if (dispatch->flying == NULL && !store_batch_empty(dispatch->open) && !commit_must_hold(dispatch))
 		commit_send(dispatch);
 	if (store_batch_empty(dispatch->open))

@@ -141,11 +141,25 @@ end_add_release(struct dispatch *dispatch, struct job *job, int64_t run_at_ms)
 }
 
 void
+dispatch_write_back(struct dispatch *dispatch, struct job *job)
+{
+	job->going_back = true;
+	if (job->recorded_in == dispatch->number) /* its start goes with the open batch, this must come after it */
+		dispatch_do_later(dispatch, job, NULL);
+	else
+		end_add_release(dispatch, job, SPEC_NONE);
+}
+
+void
 dispatch_write_end(struct dispatch *dispatch, struct job *job)
 {
 	bool again = end_may_try_again(job);
 	struct store_finish *finish;
 
+	if (job->going_back) { /* it was held */
+		dispatch_write_back(dispatch, job);
+		return;
+	}
 	if (job->loose && again) {
 		dispatch_loosen(dispatch, job, false);
 		dispatch_add_start(dispatch, job);
@@ -165,10 +179,3 @@ dispatch_write_end(struct dispatch *dispatch, struct job *job)
 	finish->end = dispatch_end(dispatch, job);
 	job->finish_at = dispatch->open->n_finish;
 }
-
-void
-dispatch_write_back(struct dispatch *dispatch, struct job *job)
-{
-	end_add_release(dispatch, job, SPEC_NONE);
-}
-

@@ -80,7 +80,7 @@ dispatch_begin_attempt(struct dispatch *dispatch, struct job *job)
 	job->sent_ms = loop_mono_ms();
 	job->recorded_in = 0;
 	job->cause = CAUSE_NONE;
-	job->sent = job->settled = false;
+	job->sent = job->settled = job->going_back = job->withdrawn = false;
 	job->worker = 0;
 	job->out_bytes[0] = job->out_bytes[1] = 0;
 	dispatch->stats.started++;
@@ -179,6 +179,10 @@ dispatch_not_begun(struct dispatch *dispatch, struct job *job)
 		dispatch_step(dispatch, job, FSM_E_REFUSED);
 		return;
 	}
+	if (job->state == FSM_ADDING && !job->loose) {
+		job->withdrawn = true; /* goes back when the store has it */
+		return;
+	}
 	dispatch_undo_attempt(dispatch, job);
 	dispatch_unplace(dispatch, job);
 	if (job->loose) {
@@ -196,6 +200,11 @@ dispatch_send(struct dispatch *dispatch, struct job *job)
 	if (job->early_outcome) {
 		job->early_outcome = false;
 		dispatch_came_out(dispatch, job);
+		return;
+	}
+	if (job->withdrawn) {
+		job->withdrawn = false;
+		dispatch_not_begun(dispatch, job);
 		return;
 	}
 	if (job->sent)

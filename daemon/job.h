@@ -52,6 +52,8 @@ struct job {
 	bool sent;               /* it is where it runs, or its outcome is here */
 	bool placed;             /* it holds a thread or a wait, or (by slot) a worker */
 	bool loose;              /* pure: sent, and the store still has it as ready (or not yet) */
+	bool withdrawn;          /* taken back before its submission was committed; the store will have it as running */
+	bool going_back;         /* its release is not counted */
 	bool adding;             /* counted in its queue_lane.adding */
 	bool early_outcome;      /* it came out before its submission was committed */
 	bool settled;            /* outcome has got its last form */
