@@ -31,6 +31,7 @@ struct await {
 	bool run; /* answer with the one object */
 	struct waiter waiter;
 	struct peer_wait peer_wait;
+	struct peer_turn turn; /* to read for the reply */
 	struct gather *gather; /* under way */
 	struct event *timer;
 	bool timed_out;
@@ -94,6 +95,7 @@ await_peer_closed(struct peer_wait *wait)
 	struct await *await = (struct await *)((char *)wait - offsetof(struct await, peer_wait));
 
 	await_leave(await, false);
+	peer_give_up_turn(await->request->peer, &await->turn);
 	request_drop(await->request);
 	if (await->gather != NULL)
 		gather_abandon(await->gather, await_free, await);
@@ -154,6 +156,12 @@ await_mark(uint8_t *bits, size_t number)
 	return !was;
 }
 
+static bool
+await_has(const uint8_t *bits, size_t number)
+{
+	return (bits[number >> 3] & (1u << (number & 7))) != 0;
+}
+
 static void
 await_take_ranges(struct await *await, const struct id_range *ranges, size_t n)
 {
@@ -178,12 +186,13 @@ await_is_satisfied(const struct await *await)
 	return await->n_ended == await->n_found || (await->what.until == AWAIT_ANY && await->n_ended > 0);
 }
 
+/* It counts once it has been found: a job that came after the asking is none of the selection's. */
 static void
 await_note_ended(struct await *await, int64_t id)
 {
 	size_t number;
 
-	if (await_number(await, id, &number) && await_mark(await->ended, number))
+	if (await_number(await, id, &number) && await_mark(await->ended, number) && await_has(await->found, number))
 		await->n_ended++;
 }
 
@@ -218,7 +227,8 @@ await_job_ended(struct waiter *waiter, const struct store_row *row)
 	await_note_ended(await, row->id);
 	if (!await->surveyed || await->collecting || !await_is_satisfied(await))
 		return;
-	if (await->n_found == 1 && await->what.selection.count <= 1 && row->spec.task != NULL)
+	if (await->n_found == 1 && await->what.selection.count <= 1 && row->spec.task != NULL &&
+	    !await->request->peer->is_clogged(await->request->peer))
 		await_answer_one(await, row);
 	else
 		await_collect(await);
@@ -270,8 +280,10 @@ await_survey_row(const struct store_row *row, void *arg)
 
 	if (!await_number(await, row->id, &number))
 		return true;
-	if (await_mark(await->found, number))
+	if (await_mark(await->found, number)) {
 		await->n_found++;
+		await->n_ended += await_has(await->ended, number);
+	}
 	if (row->place == STORE_DONE)
 		await_note_ended(await, row->id);
 	return true;
@@ -290,7 +302,7 @@ await_check_unknown(struct await *await)
 		int64_t id = selection->asked[i].first;
 
 		if (!selection->is_range[i] && await_number(await, id, &number) &&
-		    (await->found[number >> 3] & (1u << (number & 7))) == 0) {
+		    !await_has(await->found, number)) {
 			unknown = mem_room(unknown, n, &capacity, sizeof(*unknown));
 			unknown[n++] = id;
 		}
@@ -455,10 +467,21 @@ await_collected(int error, const char *reason, void *arg)
 }
 
 static void
+await_collect_now(struct peer_turn *turn)
+{
+	struct await *await = (struct await *)((char *)turn - offsetof(struct await, turn));
+
+	request_is_bulk(await->request);
+	await_read(await, await->what.jobs ? render_store_fields(await->what.fields) : 0, await_collect_row, await_collected);
+}
+
+/* The reply may be large: it waits until the client has read those before. */
+static void
 await_collect(struct await *await)
 {
 	await->collecting = true;
-	await_read(await, await->what.jobs ? render_store_fields(await->what.fields) : 0, await_collect_row, await_collected);
+	await->turn.go = await_collect_now;
+	peer_take_turn(await->request->peer, &await->turn);
 }
 
 /* ---- birth ----------------------------------------------------------------------------------------------------------------- */
@@ -505,7 +528,7 @@ await_run(struct request *request, int64_t id, int64_t wait_ms, bool fresh)
 	struct selection *selection = &what.selection;
 	struct await *await;
 
-	if (request->peer->leaving) { /* its waits have ended already */
+	if (request->peer->leaving || request->peer->closed) { /* its waits have ended already */
 		request_drop(request);
 		return;
 	}
@@ -527,5 +550,6 @@ await_run(struct request *request, int64_t id, int64_t wait_ms, bool fresh)
 	}
 	await->surveyed = true;
 	await->n_found = 1;
+	await_mark(await->found, 0);
 	waiters_add(await->server->waiters, &await->waiter);
 }

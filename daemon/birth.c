@@ -509,6 +509,7 @@ birth_run(int argc, char **argv)
 
 	log_init("futured");
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk */
 	signal(SIGHUP, SIG_IGN);
 	status = birth_read_config(&birth, argc, argv);
 	if (status >= 0) {

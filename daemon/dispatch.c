@@ -378,6 +378,8 @@ dispatch_cancel(struct dispatch *dispatch, int64_t id, const char *owner, const 
 		dispatch_loosen(dispatch, job, false);
 		dispatch_add_start(dispatch, job);
 		dispatch_do_later(dispatch, NULL, request);
+	} else if (job != NULL && job->sent && job->recorded_in == dispatch->number) {
+		dispatch_do_later(dispatch, NULL, request); /* its start goes with the open batch */
 	} else {
 		dispatch_add_cancel(dispatch, request);
 	}

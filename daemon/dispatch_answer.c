@@ -129,12 +129,12 @@ answer_refuse_job(struct dispatch *dispatch, struct job *job, enum dispatch_answ
 {
 	job->submit_cb(answer, first, count, reason, job->submit_ctx);
 	job->submit_cb = NULL;
-	answer_give_ids_back(dispatch, job->spec->id, 1);
 	answer_uncount(dispatch, job);
-	if (job->sent && !job->early_outcome) {
+	if (job->sent && !job->early_outcome && (job->slot != NULL || job->placed)) {
 		job->refused = true; /* its worker has it: it goes when it comes back */
 		return;
 	}
+	answer_give_ids_back(dispatch, job->spec->id, 1);
 	dispatch_loosen(dispatch, job, false);
 	dispatch_unplace(dispatch, job);
 	dispatch_step(dispatch, job, FSM_E_REFUSED);
@@ -205,20 +205,35 @@ answer_map(struct dispatch *dispatch, struct store_put *put, enum dispatch_answe
 }
 
 static void
+answer_cancel_running(struct dispatch *dispatch, struct job *job, const struct cancel_request *request)
+{
+	if (job->cancel_error == NULL)
+		job->cancel_error = mem_text(request->error);
+	job->cause = CAUSE_CANCEL;
+	job->grace_ms = request->grace_ms;
+	if (job->finish_at > 0)
+		dispatch->open->finish[job->finish_at - 1].end = dispatch_end(dispatch, job);
+	dispatch_step(dispatch, job, FSM_E_STOP);
+}
+
+static void
 answer_cancelled_in_store(struct dispatch *dispatch, const struct store_cancel *cancel)
 {
 	struct job *job = job_find(&dispatch->jobs, cancel->id);
 	struct store_end end = {.state = JOB_CANCELLED, .started_ms = SPEC_NONE, .finished_ms = cancel->now_ms, .json = cancel->error};
 	struct store_row row = {.id = cancel->id, .place = STORE_DONE, .state = JOB_CANCELLED, .seq = cancel->seq};
+	const struct cancel_request *request = cancel->ctx;
 	struct line *line;
 
-	if (job == NULL || job->state == FSM_PICKED) {
+	if (job == NULL || job->line == NULL) {
 		row.finished_ms = cancel->now_ms;
 		row.started_ms = SPEC_NONE;
 		if (job == NULL)
 			queues_count_pending(&dispatch->queues, queues_get(&dispatch->queues, cancel->queue), cancel->job_owner, -1);
-		else
+		else if (job->state == FSM_PICKED)
 			dispatch_step(dispatch, job, FSM_E_CANCELLED);
+		else /* pure, and sent before its start was written: its outcome will be fenced */
+			answer_cancel_running(dispatch, job, request);
 		dispatch->stats.cancelled++;
 		dispatch->callbacks.ended(&row, dispatch->callbacks.arg);
 		return;
@@ -230,18 +245,6 @@ answer_cancelled_in_store(struct dispatch *dispatch, const struct store_cancel *
 	answer_ended(dispatch, job, &end, cancel->seq, FSM_E_CANCELLED);
 	dispatch_want_fill(dispatch, line);
 	queues_tidy_line(&dispatch->queues, line);
-}
-
-static void
-answer_cancel_running(struct dispatch *dispatch, struct job *job, const struct cancel_request *request)
-{
-	if (job->cancel_error == NULL)
-		job->cancel_error = mem_text(request->error);
-	job->cause = CAUSE_CANCEL;
-	job->grace_ms = request->grace_ms;
-	if (job->finish_at > 0)
-		dispatch->open->finish[job->finish_at - 1].end = dispatch_end(dispatch, job);
-	dispatch_step(dispatch, job, FSM_E_STOP);
 }
 
 static void
@@ -342,6 +345,19 @@ answer_hold(struct dispatch *dispatch, struct job *job)
 	dispatch->n_held++;
 }
 
+/* Takes a job's release out of the open batch; false when there is none. */
+static bool
+answer_take_release(struct store_batch *open, const struct job *job)
+{
+	for (size_t i = 0; i < open->n_release; i++) {
+		if (open->release[i].ctx == job) {
+			open->release[i] = open->release[--open->n_release];
+			return true;
+		}
+	}
+	return false;
+}
+
 static void
 answer_refused_starts(struct dispatch *dispatch, struct store_batch *batch)
 {
@@ -354,10 +370,14 @@ answer_refused_starts(struct dispatch *dispatch, struct store_batch *batch)
 			dispatch_step(dispatch, job, FSM_E_REFUSED);
 		} else { /* it is still to be written down */
 			job->recorded_in = 0;
-			if (job->finish_at > 0)
+			if (job->finish_at > 0) {
 				dispatch->open->finish[job->finish_at - 1].from_ready = true;
-			else
+			} else if (answer_take_release(dispatch->open, job)) {
+				dispatch_add_start(dispatch, job);
+				dispatch_do_later(dispatch, job, NULL);
+			} else {
 				dispatch_loosen(dispatch, job, true);
+			}
 		}
 	}
 }
@@ -369,8 +389,11 @@ dispatch_answer_refused(struct dispatch *dispatch, struct store_batch *batch)
 	struct cancel_request *request;
 
 	log_warning("a commit did not go through: %s", batch->reason);
-	for (size_t i = 0; i < batch->n_finish; i++)
+	for (size_t i = 0; i < batch->n_finish; i++) {
 		answer_hold(dispatch, batch->finish[i].ctx);
+		if (batch->finish[i].from_ready)
+			dispatch_loosen(dispatch, batch->finish[i].ctx, true);
+	}
 	for (size_t i = 0; i < batch->n_release; i++)
 		answer_hold(dispatch, batch->release[i].ctx);
 	for (size_t i = 0; i < batch->n_put; i++) {
@@ -406,16 +429,21 @@ dispatch_answer_unknown(struct dispatch *dispatch, struct store_batch *batch)
 		if (batch->put[i].items.len > 0) {
 			map = batch->put[i].ctx;
 			map->cb(DISPATCH_UNKNOWN, 0, 0, batch->reason, map->ctx);
+			spec_unref(map->spec);
+			free(map);
 		} else {
 			job = batch->put[i].ctx;
 			job->submit_cb(DISPATCH_UNKNOWN, 0, 0, batch->reason, job->submit_ctx);
+			job->submit_cb = NULL;
 		}
 	}
 	for (size_t i = 0; i < batch->n_cancel; i++) {
 		struct cancel_request *request = batch->cancel[i].ctx;
 
 		request->cb(request->id, STORE_FENCED, batch->verdict, batch->reason, request->ctx);
+		dispatch_cancel_request_free(request);
 	}
+	batch->n_put = batch->n_cancel = 0;
 	dispatch->callbacks.fatal(EXIT_STORE, dispatch->callbacks.arg);
 }
 
@@ -424,7 +452,6 @@ dispatch_answer_unknown(struct dispatch *dispatch, struct store_batch *batch)
 void
 dispatch_answer_committed(struct dispatch *dispatch, struct store_batch *batch)
 {
-	dispatch->no_room = false;
 	for (size_t i = 0; i < batch->n_finish; i++)
 		answer_finish(dispatch, &batch->finish[i]);
 	for (size_t i = 0; i < batch->n_release; i++)

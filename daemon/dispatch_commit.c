@@ -153,7 +153,7 @@ commit_ask_promotion(struct dispatch *dispatch)
 {
 	int64_t now_ms = loop_wall_ms();
 
-	if (dispatch->next_due_ms == SPEC_NONE || dispatch->draining)
+	if (dispatch->next_due_ms == SPEC_NONE || dispatch->draining || dispatch->no_room)
 		return;
 	if (dispatch->next_due_ms <= now_ms) {
 		if (dispatch->flying == NULL)

@@ -14,7 +14,7 @@
 #include "daemon/server.h"
 
 #define CANCEL_AT_ONCE 4096
-#define CANCEL_REPLY_BYTES 44 /* of one job in the reply, about */
+#define CANCEL_REPLY_BYTES 64 /* of one job in the reply, about */
 
 struct cancel_job {
 	int64_t id;

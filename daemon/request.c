@@ -67,6 +67,37 @@ peer_unreserve_wait(struct peer *peer)
 }
 
 void
+peer_take_turn(struct peer *peer, struct peer_turn *turn)
+{
+	if (TAILQ_EMPTY(&peer->turns) && !peer->is_clogged(peer)) {
+		turn->go(turn);
+		return;
+	}
+	turn->queued = true;
+	TAILQ_INSERT_TAIL(&peer->turns, turn, link);
+}
+
+void
+peer_give_up_turn(struct peer *peer, struct peer_turn *turn)
+{
+	if (!turn->queued)
+		return;
+	turn->queued = false;
+	TAILQ_REMOVE(&peer->turns, turn, link);
+}
+
+void
+peer_next_turns(struct peer *peer)
+{
+	struct peer_turn *turn;
+
+	while ((turn = TAILQ_FIRST(&peer->turns)) != NULL && !peer->is_clogged(peer)) {
+		peer_give_up_turn(peer, turn);
+		turn->go(turn);
+	}
+}
+
+void
 peer_end_waits(struct peer *peer)
 {
 	struct peer_wait *wait;
@@ -101,6 +132,7 @@ request_free(struct request *request)
 
 	if (request->bulk) {
 		peer->n_bulk--;
+		peer_next_turns(peer);
 		peer->resume(peer);
 	}
 	if (request->id != request->id_room)

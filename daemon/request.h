@@ -27,6 +27,14 @@ struct peer_wait {
 };
 TAILQ_HEAD(peer_wait_list, peer_wait);
 
+/* Something that makes a large reply, when the client has read the earlier ones. */
+struct peer_turn {
+	void (*go)(struct peer_turn *turn);
+	bool queued;
+	TAILQ_ENTRY(peer_turn) link;
+};
+TAILQ_HEAD(peer_turn_list, peer_turn);
+
 /* The connection as requests see it; embedded in a session. */
 struct peer {
 	struct server *server;
@@ -38,9 +46,11 @@ struct peer {
 	unsigned n_waits;
 	unsigned n_bulk;       /* requests under way whose replies may be large: few at a time are read */
 	struct peer_wait_list waits;
+	struct peer_turn_list turns;
 	void (*send)(struct peer *peer, const char *bytes, size_t len);
 	void (*idle)(struct peer *peer);
 	void (*resume)(struct peer *peer); /* n_bulk has fallen */
+	bool (*is_clogged)(const struct peer *peer); /* large replies are under way or unread */
 	void (*free)(struct peer *peer);
 };
 void peer_unref(struct peer *peer);
@@ -50,6 +60,11 @@ void peer_remove_wait(struct peer *peer, struct peer_wait *wait);
 /* Keeps a place for a wait to come, before what it waits for is accepted; -1 as above. */
 int peer_reserve_wait(struct peer *peer);
 void peer_unreserve_wait(struct peer *peer);
+/* Calls turn->go() at once, or, in order, when the connection is not clogged any more. */
+void peer_take_turn(struct peer *peer, struct peer_turn *turn);
+void peer_give_up_turn(struct peer *peer, struct peer_turn *turn);
+/* It may be clogged no more. */
+void peer_next_turns(struct peer *peer);
 /* Ends all its waits, unanswered. */
 void peer_end_waits(struct peer *peer);
 

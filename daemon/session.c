@@ -79,7 +79,7 @@ session_idle(struct peer *peer)
 {
 	struct session *session = (struct session *)peer;
 
-	if (peer->refs == 1 && evbuffer_get_length(bufferevent_get_output(session->bev)) == 0)
+	if (!session->dead && peer->refs == 1 && evbuffer_get_length(bufferevent_get_output(session->bev)) == 0)
 		session_die(session);
 }
 
@@ -101,10 +101,18 @@ session_send(struct peer *peer, const char *bytes, size_t len)
 /* ---- reading --------------------------------------------------------------------------------------------------------------- */
 
 static bool
+session_is_clogged(const struct peer *peer)
+{
+	const struct session *session = (const struct session *)peer;
+
+	return session->bev != NULL && (peer->n_bulk >= SESSION_BULK ||
+	    evbuffer_get_length(bufferevent_get_output(session->bev)) > SESSION_OUTPUT_HIGH);
+}
+
+static bool
 session_must_pause(const struct session *session)
 {
-	return dispatch_is_full(session->sessions->server->dispatch) || session->peer.n_bulk >= SESSION_BULK ||
-	    evbuffer_get_length(bufferevent_get_output(session->bev)) > SESSION_OUTPUT_HIGH;
+	return dispatch_is_full(session->sessions->server->dispatch) || session_is_clogged(&session->peer);
 }
 
 static bool
@@ -236,6 +244,7 @@ session_write_cb(struct bufferevent *bev, void *arg)
 		session->peer.idle(&session->peer);
 	else
 		session_resume(session);
+	peer_next_turns(&session->peer);
 }
 
 static void
@@ -311,8 +320,10 @@ sessions_add(struct sessions *sessions, struct bufferevent *bev, enum role role,
 	peer->send = session_send;
 	peer->idle = session_idle;
 	peer->resume = session_resume_peer;
+	peer->is_clogged = session_is_clogged;
 	peer->free = session_free_peer;
 	TAILQ_INIT(&peer->waits);
+	TAILQ_INIT(&peer->turns);
 	TAILQ_INSERT_TAIL(&sessions->list, session, link);
 	sessions->n++;
 	sessions->server->connections = sessions->n;

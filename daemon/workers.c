@@ -247,6 +247,7 @@ workers_frame(const struct frame_header *header, struct span payload, void *arg)
 	switch ((enum frame_type)header->type) {
 	case FRAME_HELLO:
 		slot->greeted = true;
+		slot->failed_ms = 0;
 		slot->workers->callbacks.room(slot->workers->callbacks.arg);
 		return;
 	case FRAME_RESULT:
@@ -282,6 +283,7 @@ slot_spawn(struct slot *slot)
 	fd = spawnlink_spawn(workers->link, slot->index);
 	if (fd < 0) {
 		log_warning("no worker for slot %u: %s; trying again in a second", slot->index, strerror(errno));
+		slot->failed_ms = loop_mono_ms();
 		workers_arm(workers->tidy, &workers->tidy_on, TIDY_MS);
 		return;
 	}
@@ -310,6 +312,7 @@ workers_note(const struct spawner_note *note, void *arg)
 		return;
 	case SPAWNER_FAILED:
 		log_warning("no worker for slot %u: fork: %s; trying again in a second", slot->index, strerror(note->status));
+		slot->failed_ms = loop_mono_ms();
 		if (slot->channel != NULL)
 			slot_end_channel(slot);
 		slot->status = 0;
@@ -480,7 +483,8 @@ workers_place(struct workers *workers, struct job *job)
 			continue;
 		if (slot->state == SLOT_LIVE && slot->n == 0 && slot->reserved == 0)
 			return slot;
-		if (slot->state == SLOT_EMPTY && slot->reserved == 0 && empty == NULL)
+		if (slot->state == SLOT_EMPTY && slot->reserved == 0 && empty == NULL &&
+		    (slot->failed_ms == 0 || loop_mono_ms() - slot->failed_ms >= TIDY_MS))
 			empty = slot;
 		if (ahead && slot->state == SLOT_LIVE && slot_may_go_ahead(slot, us) && (best == NULL || slot->n < best->n))
 			best = slot;
