@@ -133,6 +133,7 @@ def main():
             print("%-48s %s" % (name, " ".join(function.__doc__.split())))
         return 0
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, overseer.end_from_outside)
     try:
         with programs.Staged(given) as staged:
             count = play(chosen, given, staged)

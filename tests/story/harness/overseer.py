@@ -79,7 +79,9 @@ def play(function, settings, tell):
     os._exit(0)
 
 
-def end_from_outside(*_):
+def end_from_outside(number, _):
+    """For SIGTERM, which may come from more than one side: the first one ends all in good order."""
+    signal.signal(number, signal.SIG_IGN)
     raise SystemExit("ended from outside")
 
 

@@ -73,17 +73,30 @@ def add_options(parser):
 
 def play_one(function, given):
     """Plays one story in the open, in a child that oversees it; the exit status for the process."""
-    with Staged(given) as (programs, env):
+    signal.signal(signal.SIGTERM, overseer.end_from_outside)
+    with Staged(given) as staged:
         sys.stdout.flush()
         child = os.fork()
         if child == 0:
-            process.prctl(process.PR_SET_PDEATHSIG, signal.SIGTERM)
-            verdict = overseer.oversee(function, programs, env, shown=True)
-            if not verdict["ok"]:
-                print(verdict["why"].rstrip() + "\n" + verdict.get("logs", ""), flush=True)
-            os._exit(0 if verdict["ok"] else 1)
-        while True:
-            try:
-                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            except KeyboardInterrupt:
-                pass
+            oversee_shown(function, staged)
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        except (KeyboardInterrupt, SystemExit):
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+            return 130
+
+
+def oversee_shown(function, staged):
+    """In the child: tells how it went and ends."""
+    process.prctl(process.PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    status = 1
+    try:
+        verdict = overseer.oversee(function, *staged, shown=True)
+        if verdict["ok"]:
+            status = 0
+        else:
+            print(verdict["why"].rstrip() + "\n" + verdict.get("logs", ""), flush=True)
+    finally:
+        os._exit(status)
