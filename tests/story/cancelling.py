@@ -180,3 +180,16 @@ def test_cancel_outlives_the_daemon(t):
     eq(process.alive(pid), False)
     c = t.client()
     eq(c.ended_job(ident)["state"], "cancelled")
+
+
+def test_cancelled_twice_at_once(t):
+    """Two cancels behind the submission of a job that starts at once are both true, and it ends cancelled."""
+    d, c = t.serve()
+    for turn in range(1, 21):
+        lines = [c.request("submit", task="time.sleep", args=[3600])[1], c.request("cancel", id=turn)[1], c.request("cancel", id=turn)[1]]
+        c.raw(b"".join(lines))
+        answers = [c.message() for _ in lines]
+        that(all("result" in answer or answer["error"]["data"]["code"] == "not_found" for answer in answers), "%r" % answers)
+        c.call("cancel", id=turn)
+        eq(c.ended_job(turn)["state"], "cancelled")
+    eq(d.ended(), False)

@@ -120,6 +120,7 @@ def test_stats(t):
     gate = t.gate()
     ident = c.submit("exec", {"argv": gate.argv()})
     gate.started()
+    wait_for(lambda: len([w for w in c.call("stats")["workers"] if w["lane"] == "cpu"]) == 2, "both workers are there")
     stats = c.call("stats")
     eq(stats["pids"]["daemon"], d.pid)
     that(stats["pids"]["spawner"] in d.tree(), "the spawner is below the daemon")

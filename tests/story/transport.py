@@ -255,3 +255,17 @@ def test_early_connections_wait(t):
     wait_for(connected, "the socket takes connections")
     eq(clients[0].call("ping"), "pong")
     refused("not_found", clients[0].call, "status", id=1)
+
+
+def test_leaving_amid_replies(t):
+    """One who leaves while large replies are on their way harms nobody."""
+    d, c = t.serve()
+    c.call("map", task="noop", items=[[number] for number in range(20000)])
+    for _ in range(10):
+        other = t.client()
+        other.raw(b"".join(other.request("status", filter={"label": "none"})[1] + other.request("status", ids=["1-3000"], fields=[])[1]
+                           for _ in range(3)))
+        other.socket.shutdown(socket.SHUT_WR)
+        other.close()
+        eq(c.call("ping"), "pong")
+    eq(d.ended(), False)

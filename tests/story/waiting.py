@@ -183,3 +183,17 @@ def test_await_a_range(t):
     told = c.call("await", ids=["1-20000"], jobs=False, wait=within(60))
     eq((told["timed_out"], told["counts"]["succeeded"]), (False, 20000))
     refused("not_found", c.call, "await", ids=["30000-40000"])
+
+
+def test_await_a_range_and_later_jobs(t):
+    """A job that comes into an awaited range after the asking is none of the selection's: the wait goes on for those that were there."""
+    _, c = t.serve()
+    first = c.submit("time.sleep", [3600])
+    waiting = t.client()
+    ident = waiting.send("await", ids=["%d-%d" % (first, first + 10)], jobs=False)
+    eq(waiting.call("ping"), "pong")
+    eq(waiting.call("status", id=first, fields=["state"])["id"], first)  # behind the await's own look at the store
+    eq(c.call("run", task="noop")["state"], "succeeded")
+    c.call("cancel", id=first)
+    answer = waiting.answer(ident)
+    eq((answer["timed_out"], answer["counts"]["cancelled"], answer["counts"]["running"]), (False, 1, 0))
