@@ -97,6 +97,7 @@ static void
 teardown(void)
 {
 	iopool_free(pool, 10000);
+	loop_deliver(loop); /* what was posted is freed on delivery */
 	loop_free(loop);
 }
 

@@ -67,6 +67,7 @@ teardown(void)
 {
 	waits_free(waits);
 	http_server_free(server);
+	loop_deliver(loop); /* what was posted is freed on delivery */
 	loop_free(loop);
 }
 
