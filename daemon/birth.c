@@ -495,7 +495,8 @@ birth_live(struct birth *birth)
 		return status;
 	birth_events(birth);
 	notify_ready();
-	log_notice("ready: %lld CPU workers, state in %s", (long long)birth->config.cpu_workers, birth->config.state_dir);
+	log_notice("ready: %lld CPU workers, state in %s, socket %s", (long long)birth->config.cpu_workers, birth->config.state_dir,
+	    birth->config.unix_path != NULL ? birth->config.unix_path : "none");
 	if (loop_run(birth->loop) < 0)
 		return birth_fail(70, "the event loop failed");
 	return birth->status;
