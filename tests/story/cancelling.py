@@ -60,7 +60,7 @@ def test_cancel_term_grace_kill(t):
     began = time.monotonic()
     c.call("cancel", id=stubborn, grace=0.5)
     eq(c.ended_job(stubborn)["state"], "cancelled")
-    that(time.monotonic() - began >= 0.45, "the grace is given")
+    that(0.45 <= time.monotonic() - began < within(6), "the grace is given, and no more")
     eq(process.alive(pid), False)
 
 
@@ -121,6 +121,50 @@ def test_cancel_io(t):
     eq([one["cancelled"] for one in c.call("cancel", ids=ids)], [True] * 100)
     told = c.call("await", ids=ids, wait=within(20), jobs=False)
     eq((told["timed_out"], told["counts"]["cancelled"]), (False, 100))
+
+
+def test_cancel_a_blocked_call(t):
+    """A call that blocks in an I/O thread is given up: its job ends at once, and other jobs have a thread."""
+    _, c = t.serve(threads=1)
+    os.mkfifo(t.path("blocked"))
+    ident = c.submit("file.read", [t.path("blocked")])
+    writer = wait_for(lambda: opened(t.path("blocked")), "the call blocks")
+    eq(c.call("cancel", id=ident)["cancelled"], True)
+    eq(c.ended_job(ident, wait=10)["state"], "cancelled")
+    eq(c.run("file.read", [t.write("plain", "read")])["result"]["body"], "read")
+    os.write(writer, b"late")
+    os.close(writer)
+    eq(c.run("noop.io", [1])["result"], [1])
+    eq(c.job(ident)["state"], "cancelled")
+
+
+def opened(path):
+    """The writing end of a pipe that somebody reads, else None."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def test_a_late_result(t):
+    """What an attempt that timed out still says is not taken for the next one's result."""
+    _, c = t.serve()
+    path = t.path("pipe")
+    os.mkfifo(path)
+    ident = c.submit("file.read", [path], timeout=0.5, max_attempts=2, backoff=1)
+    first = wait_for(lambda: opened(path), "the first attempt blocks")
+    os.mkfifo(t.path("second"))
+    os.rename(t.path("second"), path)
+    wait_for(lambda: c.job(ident)["attempt"] == 2 and c.job(ident)["state"] == "running", "the second attempt runs")
+    second = wait_for(lambda: opened(path), "the second attempt blocks")
+    os.write(first, b"of the first")
+    os.close(first)
+    eq(c.run("noop.io", [1])["result"], [1])
+    os.write(second, b"of the second")
+    os.close(second)
+    job = c.ended_job(ident)
+    that(job["error"] or job["result"]["body"] == "of the second", "a late result was taken: %r" % job)
+    that(job["result"] or job["error"]["type"] == "TimedOut", "%r" % job)
 
 
 def test_cancel_ended(t):
