@@ -165,4 +165,6 @@ void stream_run(struct stream *stream)
 			free(result);
 		}
 	}
+	for (size_t i = 0; i < 2; i++)
+		stream->passed[i] = state.channels[i].offset;
 }

@@ -20,6 +20,7 @@ struct stream {
 	/* In the end: */
 	char *job;       /* the job object, or NULL when wait_s was over; freed by the caller */
 	bool broken_out; /* nobody reads our standard output any more */
+	int64_t passed[2]; /* bytes of standard output and error that were passed on */
 };
 
 /* Runs until the job has ended and all its output was written. Dies where the daemon refuses or is lost. */

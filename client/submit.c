@@ -155,6 +155,26 @@ static int run_stopped_status(const struct stream *stream)
 	return stream->broken_out ? 128 + SIGPIPE : CTL_JOB_FAILED;
 }
 
+/* The daemon keeps the first bytes of each stream alone: to print half an output and call it done would be a lie. */
+static bool run_lacks_output(const struct stream *stream, struct span job)
+{
+	static const char *const totals[] = {"stdout_bytes", "stderr_bytes"};
+	struct span result;
+
+	if (!ctl_member(job, "result", &result) || jsonspan_type(result) != JSONSPAN_OBJECT)
+		return false;
+	for (size_t i = 0; i < 2; i++) {
+		int64_t total = ctl_member_integer(result, totals[i], 0);
+
+		if (total > stream->passed[i]) {
+			ctl_say("the command wrote %lld bytes to standard %s, of which the daemon keeps the first %lld: [exec] max_output",
+			    (long long)total, i == 0 ? "output" : "error", (long long)stream->passed[i]);
+			return true;
+		}
+	}
+	return false;
+}
+
 static int run_finish(const struct operands *operands, const struct stream *stream)
 {
 	struct span job = ctl_span(stream->job), result;
@@ -166,6 +186,8 @@ static int run_finish(const struct operands *operands, const struct stream *stre
 		status = ctl_member_is(job, "state", "cancelled") ? run_stopped_status(stream)
 		    : command					  ? run_command_status(job)
 								  : CTL_JOB_FAILED;
+	if (succeeded && command && !ctl.json && status == CTL_DONE && run_lacks_output(stream, job))
+		status = CTL_OWN_FAULT;
 	if (ctl.json)
 		printf("%s\n", stream->job);
 	else if (succeeded && !command && ctl_member(job, "result", &result))
@@ -186,7 +208,7 @@ int run_main(struct operands *operands)
 	    .output_last = job_options.max_attempts.given && job_options.max_attempts.value > 1,
 	    .cancels = true,
 	    .wait_s = run_wait.given ? run_wait.seconds : FUT_FOREVER,
-	    .fields = ctl.json ? NULL : command ? "[\"state\",\"error\"]" : "[\"state\",\"error\",\"result\"]",
+	    .fields = ctl.json ? NULL : "[\"state\",\"error\",\"result\"]",
 	};
 	struct fut_params *params;
 	char *result;

@@ -280,7 +280,10 @@ supervise_set_result(const struct supervision *s, struct outcome *outcome)
 	text_add_bytes(&text, "stdout", "stdout_encoding", out->head, capture_head(out));
 	text_add_char(&text, ',');
 	text_add_bytes(&text, "stderr", "stderr_encoding", err->head, capture_head(err));
-	text_printf(&text, ",\"truncated\":%s}", truncated ? "true" : "false");
+	text_printf(&text, ",\"truncated\":%s", truncated ? "true" : "false");
+	if (truncated) /* what it wrote in all: whoever reads its files sees whether they have it all */
+		text_printf(&text, ",\"stdout_bytes\":%lld,\"stderr_bytes\":%lld", (long long)out->total, (long long)err->total);
+	text_add_char(&text, '}');
 	json = text_steal(&text, &len);
 	outcome_take_result(outcome, json, len);
 }

@@ -269,3 +269,12 @@ def test_busy_and_denied(t):
         c.submit("noop", delay=3600)
     done = t.ctl("submit", "noop", status=75)
     that(done.err and not done.out, "%r" % done)
+
+
+def test_output_beyond_what_is_kept(t):
+    """A command whose output was not kept whole does not look as if it was: a word, and 125."""
+    t.daemon(config={"exec": {"max_output": "1M"}})
+    done = t.ctl("run", "--", "head", "-c", "3000000", "/dev/zero", status=125)
+    that("3000000" in done.err and "max_output" in done.err, "%r" % (done.err,))
+    done = t.ctl("run", "--", "head", "-c", "1000000", "/dev/zero")
+    that(not done.err, "%r" % (done.err,))
