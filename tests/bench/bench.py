@@ -223,10 +223,10 @@ def bench(given):
         row("", "futured", "", "beside it", "ratio")
         with concurrent.futures.ProcessPoolExecutor(b.workers) as pool:
             list(pool.map(same, range(100)))
-            count = 20000 // scale
+            count = 10000 if given.quick else 20000
             python = median([python_noops(pool, count) for _ in range(given.runs)])
             trips = [latency(lambda: pool.submit(same, 1).result(), 2000 // scale) for _ in range(given.runs)]
-        count = 200000 // scale
+        count = 100000 if given.quick else 200000  # fewer would measure the start alone
         ours = median(b.noops(count))
         row("durable no-op jobs, %s submits of one client" % thousands(count), thousands(ours), "jobs/s",
             "PPE %s" % thousands(python), "%.1f x" % (ours / python))
@@ -255,7 +255,7 @@ def main():
     programs.add_options(parser)
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each (default 3)")
     parser.add_argument("--workers", type=int, metavar="N", help="CPU workers (default: cores)")
-    parser.add_argument("--quick", action="store_true", help="a tenth of everything")
+    parser.add_argument("--quick", action="store_true", help="less of everything")
     parser.add_argument("--check", action="store_true", help="fail below %d times ProcessPoolExecutor" % GOAL)
     given = parser.parse_args()
     return programs.play_one(bench(given), given)
