@@ -137,20 +137,26 @@ work_for_ever(int pipe_fd)
 
 START_TEST(what_was_told_is_there)
 {
-	int told = 20 + 37 * _i;
+	struct store_read read = {.ranges = &everything, .n_ranges = 1, .max_rows = SIZE_MAX, .max_bytes = SIZE_MAX};
+	int64_t n = 0;
+	int told = 20 + 37 * _i, last = -1;
 
 	kill_amid(work_for_ever, told);
 	/* The last it told, or those it committed before it was killed. */
 	ck_assert_int_ge(opened.next_id, 2 * told + 1);
 	ck_assert_int_eq(opened.recovered_lost, 1);
-	answer = (struct store_read){.ranges = &everything, .n_ranges = 1, .max_rows = SIZE_MAX, .max_bytes = SIZE_MAX};
-	read_more();
-	ck_assert(!answer.more);
-	ck_assert_int_eq((int64_t)answer.n_rows, opened.next_id - 1);
-	for (size_t i = 0; i < answer.n_rows; i++)
-		ck_assert_int_eq(answer.rows[i].place, i % 2 == 0 ? STORE_READY : STORE_DONE);
-	ck_assert_int_eq(answer.rows[answer.n_rows - 1].state, JOB_FAILED);
-	store_read_done(&answer);
+	do { /* a slow machine cuts it into pages */
+		answer = read;
+		read_more();
+		for (size_t i = 0; i < answer.n_rows; i++, n++)
+			ck_assert_int_eq(answer.rows[i].place, n % 2 == 0 ? STORE_READY : STORE_DONE);
+		if (answer.n_rows > 0)
+			last = answer.rows[answer.n_rows - 1].state;
+		read.cursor = answer.next;
+		store_read_done(&answer);
+	} while (answer.more);
+	ck_assert_int_eq(n, opened.next_id - 1);
+	ck_assert_int_eq(last, JOB_FAILED);
 	ck_assert_uint_eq(opened.n_lines, 1);
 	ck_assert_int_eq(opened.lines[0].ready, (opened.next_id - 1) / 2);
 }
