@@ -148,7 +148,10 @@ class Tour:
         took = time.monotonic() - began
         check(len(lines) == len(items), "%d results of %d" % (len(lines), len(items)))
         self.jobs.append(self.jobs[-1] + len(items))
-        return [json.loads(line) for line in lines], took
+        try:
+            return [json.loads(line) for line in lines], took
+        except ValueError:
+            raise Wrong("a result is not JSON") from None
 
     # The chapters
 
