@@ -149,19 +149,23 @@ def wait_nothing_left(settings, held):
     return "a process that bears no mark still holds the story's pipe"
 
 
-def stray_files(settings):
-    """None, or what the story's user has left outside its folder."""
-    if not settings.own_uid:
-        return None
-    found = []
+def foreign_files(settings):
+    """What the story's user owns outside the story's folder."""
+    found = set()
     for folder in ("/tmp", "/var/tmp", "/dev/shm", "/run"):
         for entry in os.scandir(folder) if os.path.isdir(folder) else ():
             try:
                 if entry.stat(follow_symlinks=False).st_uid == settings.uid and entry.path != settings.folder:
-                    found.append(entry.path)
+                    found.add(entry.path)
             except OSError:
                 pass
-    return "files left outside the story's folder: " + ", ".join(found) if found else None
+    return found
+
+
+def stray_files(settings):
+    """None, or what the story's user has left outside its folder; what a run that was killed left before is not its own."""
+    found = foreign_files(settings) - settings.foreign if settings.own_uid else None
+    return "files left outside the story's folder: " + ", ".join(sorted(found)) if found else None
 
 
 def tails(folder):
@@ -197,6 +201,7 @@ def oversee(function, programs, env, keep=False, shown=False):
     settings = types.SimpleNamespace(folder=folder, uid=uid, own_uid=holder is not None, mark=uuid.uuid4().hex,
                                      root=bool(wanted.get("root")), shown=shown, **programs)
     settings.env = dict(sanitizer_options(folder), **env)
+    settings.foreign = foreign_files(settings)
     os.chmod(folder, 0o755)
     if settings.own_uid:
         os.chown(folder, uid, uid)
