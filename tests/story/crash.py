@@ -59,13 +59,16 @@ def test_kill_a_computing_worker(t):
     _, c = t.serve(workers=1)
     ident = c.submit("math.factorize", [9223372036854775783], backoff=0.01)
     killed = set()
-    for attempt in (1, 2, 3):
-        job = wait_for(lambda: [job for job in [c.job(ident)] if job["state"] == "running" and job["attempt"] == attempt
-                                and job["usage"] and job["usage"]["worker"]], "attempt %d runs" % attempt)[0]
+    while True:
+        job = wait_for(lambda: [job for job in [c.job(ident)] if job["state"] in ("failed", "succeeded") or
+                                job["state"] == "running" and job["usage"]["worker"] not in killed | {None}],
+                       "another attempt after %d, or the end" % len(killed))[0]
+        if job["state"] != "running":
+            break
         process.kill(job["usage"]["worker"])
         killed.add(job["usage"]["worker"])
-    job = c.ended_job(ident)
-    eq((job["state"], job["attempt"], len(killed)), ("failed", 3, 3))
+    eq((job["state"], job["attempt"]), ("failed", 3))
+    that(len(killed) >= 3, "each attempt had a worker of its own")  # more: an attempt that had not begun does not count
     error_of(job, "WorkerDied")
     eq(c.run("noop", [1])["result"], [1])
 
