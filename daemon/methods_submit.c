@@ -178,6 +178,12 @@ digest_add(EVP_MD_CTX *ctx, const char *bytes, size_t len)
 	EVP_DigestUpdate(ctx, "", 1);
 }
 
+static void
+digest_add_text(EVP_MD_CTX *ctx, const char *text)
+{
+	digest_add(ctx, text, text != NULL ? strlen(text) : 0);
+}
+
 /* Members sorted, white space gone; long ones as they are. */
 static void
 digest_add_json(EVP_MD_CTX *ctx, struct span value)
@@ -202,13 +208,15 @@ submit_digest(const struct submit_params *params, const struct spec *spec, uint8
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	int64_t numbers[] = {spec->pool, spec->priority, params->delay_ms, spec->timeout_ms, spec->max_attempts, spec->backoff_ms,
-	    spec->retain_ms, spec->attempts_given};
+	    spec->retain_ms, spec->attempts_given, spec->after_policy, spec->limits.memory_mib, spec->limits.cpu_s, spec->limits.files};
 
 	if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
 		abort();
 	digest_add(ctx, spec->task, strlen(spec->task));
 	digest_add(ctx, spec->queue, strlen(spec->queue));
 	digest_add(ctx, params->label, strlen(params->label));
+	digest_add_text(ctx, spec->webhook);
+	digest_add(ctx, spec->after.at, spec->after.len);
 	digest_add(ctx, (const char *)numbers, sizeof(numbers));
 	if (params->items.len > 0) {
 		digest_add(ctx, "items", 5);
@@ -296,6 +304,7 @@ submit_fill_spec(const struct request *request, const struct submit_params *para
 	spec->timeout_ms = params->timeout_ms;
 	spec->backoff_ms = params->backoff_ms;
 	spec->retain_ms = params->retain_ms;
+	spec->expires_ms = SPEC_NONE;
 	if (spec->key != NULL)
 		submit_digest(params, spec, spec->digest);
 }

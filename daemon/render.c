@@ -73,7 +73,19 @@ render_owner(const struct render *render)
 static void
 render_after(const struct render *render)
 {
-	text_add_lit(render->text, "[]");
+	if (render->row->spec.after.len > 0)
+		text_add_span(render->text, render->row->spec.after);
+	else
+		text_add_lit(render->text, "[]");
+}
+
+static void
+render_retry_of(const struct render *render)
+{
+	if (render->row->spec.retry_of > 0)
+		text_add_integer(render->text, render->row->spec.retry_of);
+	else
+		text_add_lit(render->text, "null");
 }
 
 static void
@@ -128,6 +140,12 @@ static void
 render_not_before(const struct render *render)
 {
 	text_add_time(render->text, render->row->spec.not_before_ms);
+}
+
+static void
+render_expires(const struct render *render)
+{
+	text_add_time(render->text, render->row->spec.expires_ms);
 }
 
 static void
@@ -202,8 +220,8 @@ static const struct {
     {"label", STORE_FIELD_SPEC, render_label},
     {"key", STORE_FIELD_SPEC, render_key},
     {"owner", 0, render_owner},
-    {"after", 0, render_after},
-    {"retry_of", 0, render_null},
+    {"after", STORE_FIELD_SPEC, render_after},
+    {"retry_of", STORE_FIELD_SPEC, render_retry_of},
     {"state", 0, render_state_member},
     {"reason", 0, render_reason},
     {"attempt", 0, render_attempt},
@@ -211,7 +229,7 @@ static const struct {
     {"timeout", STORE_FIELD_SPEC, render_timeout},
     {"submitted", STORE_FIELD_SPEC, render_submitted},
     {"not_before", STORE_FIELD_SPEC, render_not_before},
-    {"expires", 0, render_null},
+    {"expires", STORE_FIELD_SPEC, render_expires},
     {"started", 0, render_started},
     {"finished", 0, render_finished},
     {"progress", 0, render_null},

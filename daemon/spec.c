@@ -19,7 +19,8 @@ size_t
 spec_size(const struct spec *spec)
 {
 	return sizeof(*spec) + spec_text_size(spec->task) + spec_text_size(spec->queue) + spec_text_size(spec->owner) +
-	    spec_text_size(spec->label) + spec_text_size(spec->key) + spec->args.len;
+	    spec_text_size(spec->label) + spec_text_size(spec->key) + spec_text_size(spec->webhook) + spec->args.len +
+	    spec->after.len;
 }
 
 static const char *
@@ -35,6 +36,18 @@ spec_put_text(char **at, const char *text)
 	return copy;
 }
 
+static struct span
+spec_put_span(char **at, struct span span)
+{
+	char *copy = *at;
+
+	if (span.len == 0)
+		return SPAN_NONE;
+	memcpy(copy, span.at, span.len);
+	*at += span.len;
+	return (struct span){copy, span.len};
+}
+
 struct spec *
 spec_new(const struct spec *from)
 {
@@ -48,12 +61,9 @@ spec_new(const struct spec *from)
 	spec->owner = spec_put_text(&at, from->owner);
 	spec->label = spec_put_text(&at, from->label);
 	spec->key = spec_put_text(&at, from->key);
-	if (from->args.len > 0) {
-		memcpy(at, from->args.at, from->args.len);
-		spec->args.at = at;
-	} else {
-		spec->args = SPAN_NONE;
-	}
+	spec->webhook = spec_put_text(&at, from->webhook);
+	spec->after = spec_put_span(&at, from->after);
+	spec->args = spec_put_span(&at, from->args);
 	return spec;
 }
 

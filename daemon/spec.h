@@ -26,6 +26,20 @@ enum pool_kind {
 #define SPEC_DIGEST 32
 #define SPEC_NONE (-1) /* a duration or time that was not given */
 
+/* What a job's parents must come to, all of them. */
+enum after_policy {
+	AFTER_SUCCEEDED,
+	AFTER_FINISHED, /* end, however */
+	AFTER_FAILED,   /* fail or be cancelled */
+};
+
+/* What a command may take; 0: no limit. */
+struct spec_limits {
+	int64_t memory_mib;
+	int64_t cpu_s;
+	int64_t files; /* open at once */
+};
+
 struct spec {
 	unsigned refs;
 	uint8_t pool;        /* enum pool_kind */
@@ -33,6 +47,7 @@ struct spec {
 	bool pure;
 	bool attempts_given; /* the submitter gave max_attempts: its failures are tried again too */
 	bool restricted;     /* submitted by the role user */
+	uint8_t after_policy; /* enum after_policy */
 	int16_t priority;
 	int32_t max_attempts;
 	int64_t id;
@@ -41,13 +56,18 @@ struct spec {
 	int64_t timeout_ms;   /* or SPEC_NONE */
 	int64_t backoff_ms;   /* first pause before another attempt */
 	int64_t retain_ms;    /* or SPEC_NONE: [retention] finished */
+	int64_t expires_ms;   /* wall clock: begun by then or never; or SPEC_NONE */
+	int64_t retry_of;     /* the job that this one does again, or 0 */
+	struct spec_limits limits;
 	const char *task;     /* these point into the allocation */
 	const char *queue;
 	const char *owner;
 	const char *label;    /* or NULL */
 	const char *key;      /* or NULL */
+	const char *webhook;  /* or NULL */
 	uint8_t digest[SPEC_DIGEST]; /* of the payload, where key is given */
 	struct span args;     /* in the allocation; SPAN_NONE in the template of a map */
+	struct span after;    /* in the allocation: the parents' ids, a JSON array; SPAN_NONE when there are none */
 };
 
 /* A copy of the fields and texts of from (its refs and allocation do not matter), with one reference. */

@@ -267,10 +267,17 @@ char *sq_error_text(const char *format, int attempt);
 struct spec *sq_spec(struct sq_db *db, sqlite3_stmt *row, int first);
 /* The same as fields of *spec; texts point into the row, task, queue and owner into names. */
 int sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec);
-#define SQ_JOB_COLUMNS 14
+#define SQ_JOB_COLUMNS 21
 
 /* The bits of job.flags, and what NULL means in job.backoff. */
-enum sq_flag { SQ_IDEMPOTENT = 1, SQ_PURE = 2, SQ_ATTEMPTS_GIVEN = 4, SQ_RESTRICTED = 8 };
+enum sq_flag {
+	SQ_IDEMPOTENT = 1,
+	SQ_PURE = 2,
+	SQ_ATTEMPTS_GIVEN = 4,
+	SQ_RESTRICTED = 8,
+	SQ_AFTER_FINISHED = 16, /* neither of these two: AFTER_SUCCEEDED */
+	SQ_AFTER_FAILED = 32,
+};
 #define SQ_BACKOFF_USUAL 1000
 
 /* Text columns of a row. */

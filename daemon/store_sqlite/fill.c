@@ -13,8 +13,7 @@
 /* What promote hands over at once at most: the loop asks again when more is due. */
 #define FILL_PROMOTE_BYTES (16 << 20)
 
-int
-sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
+int sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
 {
 	const struct sq_line *line = sq_names_get_line(&db->names, sqlite3_column_int64(row, first + 1));
 	int64_t flags = sqlite3_column_int64(row, first + 3);
@@ -31,6 +30,9 @@ sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
 	    .pure = (flags & SQ_PURE) != 0,
 	    .attempts_given = (flags & SQ_ATTEMPTS_GIVEN) != 0,
 	    .restricted = (flags & SQ_RESTRICTED) != 0,
+	    .after_policy = flags & SQ_AFTER_FINISHED ? AFTER_FINISHED
+			    : flags & SQ_AFTER_FAILED ? AFTER_FAILED
+						      : AFTER_SUCCEEDED,
 	    .priority = (int16_t)sqlite3_column_int(row, first + 4),
 	    .max_attempts = sqlite3_column_int(row, first + 5),
 	    .submitted_ms = sqlite3_column_int64(row, first + 6),
@@ -40,15 +42,21 @@ sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
 	    .retain_ms = sq_column_time(row, first + 10),
 	    .label = (const char *)sqlite3_column_text(row, first + 11),
 	    .key = (const char *)sqlite3_column_text(row, first + 12),
-	    .args = sq_column_span(row, first + 13),
+	    .expires_ms = sq_column_time(row, first + 13),
+	    .retry_of = sqlite3_column_int64(row, first + 14),
+	    .limits.memory_mib = sqlite3_column_int64(row, first + 15),
+	    .limits.cpu_s = sqlite3_column_int64(row, first + 16),
+	    .limits.files = sqlite3_column_int64(row, first + 17),
+	    .webhook = (const char *)sqlite3_column_text(row, first + 18),
+	    .after = sq_column_span(row, first + 19),
+	    .args = sq_column_span(row, first + 20),
 	};
 	if (spec->backoff_ms == SPEC_NONE)
 		spec->backoff_ms = SQ_BACKOFF_USUAL;
 	return spec->task != NULL ? 0 : -1;
 }
 
-struct spec *
-sq_spec(struct sq_db *db, sqlite3_stmt *row, int first)
+struct spec *sq_spec(struct sq_db *db, sqlite3_stmt *row, int first)
 {
 	struct spec spec;
 
@@ -63,8 +71,7 @@ struct fill_rows {
 };
 
 /* Attempts and job, as SQ_READY_FILL and SQ_DELAYED_TIMELY bring them. */
-static int
-fill_add(struct sq_db *db, struct fill_rows *rows, sqlite3_stmt *row)
+static int fill_add(struct sq_db *db, struct fill_rows *rows, sqlite3_stmt *row)
 {
 	struct spec *spec = sq_spec(db, row, 1);
 
@@ -77,8 +84,7 @@ fill_add(struct sq_db *db, struct fill_rows *rows, sqlite3_stmt *row)
 }
 
 /* At most n rows of the statement, and up to max_bytes: 1 when more are there, 0 at the end, -1. */
-static int
-fill_collect(struct sq_db *db, enum sq_statement which, size_t n, size_t max_bytes, struct fill_rows *rows)
+static int fill_collect(struct sq_db *db, enum sq_statement which, size_t n, size_t max_bytes, struct fill_rows *rows)
 {
 	sqlite3_stmt *row = db->statements[which];
 	int found;
@@ -95,8 +101,7 @@ fill_collect(struct sq_db *db, enum sq_statement which, size_t n, size_t max_byt
 	return found;
 }
 
-static int
-fill_one(struct sq_db *db, struct store_fill *fill)
+static int fill_one(struct sq_db *db, struct store_fill *fill)
 {
 	int64_t line = sq_names_find_line(&db->names, fill->pool, fill->queue, fill->owner);
 	struct fill_rows rows = {0};
@@ -116,8 +121,7 @@ fill_one(struct sq_db *db, struct store_fill *fill)
 	return more < 0 ? -1 : 0;
 }
 
-int
-sq_fill(struct sq_db *db, struct store_batch *batch)
+int sq_fill(struct sq_db *db, struct store_batch *batch)
 {
 	for (size_t i = 0; i < batch->n_fill; i++) {
 		batch->fill[i].rows = NULL;
@@ -130,8 +134,7 @@ sq_fill(struct sq_db *db, struct store_batch *batch)
 	return 0;
 }
 
-static int
-promote_one(struct sq_db *db, const struct store_ready *row)
+static int promote_one(struct sq_db *db, const struct store_ready *row)
 {
 	int64_t task, line;
 
@@ -143,8 +146,7 @@ promote_one(struct sq_db *db, const struct store_ready *row)
 	return sq_run(db, SQ_READY_ADD);
 }
 
-int
-sq_promote(struct sq_db *db, struct store_batch *batch)
+int sq_promote(struct sq_db *db, struct store_batch *batch)
 {
 	struct store_promote *promote = &batch->promote;
 	struct fill_rows rows = {0};
@@ -169,8 +171,7 @@ sq_promote(struct sq_db *db, struct store_batch *batch)
 	return 0;
 }
 
-int
-sq_next_due(struct sq_db *db)
+int sq_next_due(struct sq_db *db)
 {
 	if (!db->delayed_changed)
 		return 0;

@@ -16,8 +16,7 @@
 
 /* ---- keys ------------------------------------------------------------------------------------------------- */
 
-static void
-put_bind_key(struct sq_db *db, enum sq_statement which, int64_t owner, const struct store_put *put)
+static void put_bind_key(struct sq_db *db, enum sq_statement which, int64_t owner, const struct store_put *put)
 {
 	sq_bind(db, which, 1, owner);
 	sq_bind_text(db, which, 2, put->spec->key);
@@ -28,8 +27,7 @@ put_bind_key(struct sq_db *db, enum sq_statement which, int64_t owner, const str
 }
 
 /* Compares with the submission that the key stands for. *ret_over: its time is over, and its jobs may be gone. */
-static int
-put_compare_key(struct sq_db *db, int64_t owner, struct store_put *put, bool *ret_over)
+static int put_compare_key(struct sq_db *db, int64_t owner, struct store_put *put, bool *ret_over)
 {
 	sqlite3_stmt *row = db->statements[SQ_KEY_GET];
 	int found;
@@ -54,8 +52,7 @@ put_compare_key(struct sq_db *db, int64_t owner, struct store_put *put, bool *re
 }
 
 /* A key whose time is over holds while one of its jobs is known. */
-static int
-put_replace_key(struct sq_db *db, int64_t owner, struct store_put *put)
+static int put_replace_key(struct sq_db *db, int64_t owner, struct store_put *put)
 {
 	int known;
 
@@ -70,8 +67,7 @@ put_replace_key(struct sq_db *db, int64_t owner, struct store_put *put)
 	return sq_run(db, SQ_KEY_REPLACE);
 }
 
-static int
-put_take_key(struct sq_db *db, struct store_put *put)
+static int put_take_key(struct sq_db *db, struct store_put *put)
 {
 	bool over = false;
 	int64_t owner;
@@ -108,8 +104,7 @@ struct put_feed {
 	struct span args;
 };
 
-static bool
-put_feed_takes(const struct put_feed *feed, size_t at)
+static bool put_feed_takes(const struct put_feed *feed, size_t at)
 {
 	const struct store_put *put = &feed->puts[at];
 
@@ -118,8 +113,7 @@ put_feed_takes(const struct put_feed *feed, size_t at)
 	return feed->by_place ? put->place == feed->place : feed->rows[at].plain == feed->plain;
 }
 
-static bool
-put_feed_next(struct sq_feed *base)
+static bool put_feed_next(struct sq_feed *base)
 {
 	struct put_feed *feed = (struct put_feed *)base;
 	bool has_item;
@@ -145,15 +139,21 @@ put_feed_next(struct sq_feed *base)
 	return true;
 }
 
-static int64_t
-put_flags(const struct spec *spec)
+/* NULL when it is 0, which stands for "not given". */
+static void put_number(sqlite3_context *context, int64_t number)
 {
-	return (spec->idempotent ? SQ_IDEMPOTENT : 0) | (spec->pure ? SQ_PURE : 0) |
-	    (spec->attempts_given ? SQ_ATTEMPTS_GIVEN : 0) | (spec->restricted ? SQ_RESTRICTED : 0);
+	sq_feed_time(context, number == 0 ? SPEC_NONE : number);
 }
 
-static void
-put_job_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static int64_t put_flags(const struct spec *spec)
+{
+	return (spec->idempotent ? SQ_IDEMPOTENT : 0) | (spec->pure ? SQ_PURE : 0) |
+	       (spec->attempts_given ? SQ_ATTEMPTS_GIVEN : 0) | (spec->restricted ? SQ_RESTRICTED : 0) |
+	       (spec->after_policy == AFTER_FINISHED ? SQ_AFTER_FINISHED : 0) |
+	       (spec->after_policy == AFTER_FAILED ? SQ_AFTER_FAILED : 0);
+}
+
+static void put_job_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 	const struct spec *spec = feed->put->spec;
@@ -173,11 +173,17 @@ put_job_column(const struct sq_feed *base, sqlite3_context *context, int column)
 	case 11: sq_feed_time(context, spec->retain_ms); break;
 	case 12: sq_feed_text(context, spec->label); break;
 	case 13: sq_feed_text(context, spec->key); break;
+	case 14: sq_feed_time(context, spec->expires_ms); break;
+	case 15: put_number(context, spec->retry_of); break;
+	case 16: put_number(context, spec->limits.memory_mib); break;
+	case 17: put_number(context, spec->limits.cpu_s); break;
+	case 18: put_number(context, spec->limits.files); break;
+	case 19: sq_feed_text(context, spec->webhook); break;
+	case 20: sq_feed_span(context, spec->after); break;
 	}
 }
 
-static void
-put_ready_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static void put_ready_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 
@@ -188,8 +194,7 @@ put_ready_column(const struct sq_feed *base, sqlite3_context *context, int colum
 	}
 }
 
-static void
-put_delayed_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static void put_delayed_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 
@@ -200,8 +205,7 @@ put_delayed_column(const struct sq_feed *base, sqlite3_context *context, int col
 	}
 }
 
-static void
-put_running_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static void put_running_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 	const struct store_put *put = feed->put;
@@ -217,15 +221,16 @@ put_running_column(const struct sq_feed *base, sqlite3_context *context, int col
 
 /* ---- a batch ---------------------------------------------------------------------------------------------- */
 
-static bool
-put_is_plain(const struct spec *spec)
+static bool put_is_plain(const struct spec *spec)
 {
 	return spec->backoff_ms == SQ_BACKOFF_USUAL && spec->not_before_ms == SPEC_NONE &&
-	    spec->timeout_ms == SPEC_NONE && spec->retain_ms == SPEC_NONE && spec->label == NULL && spec->key == NULL;
+	       spec->timeout_ms == SPEC_NONE && spec->retain_ms == SPEC_NONE && spec->label == NULL &&
+	       spec->key == NULL && spec->expires_ms == SPEC_NONE && spec->retry_of == 0 &&
+	       spec->limits.memory_mib == 0 && spec->limits.cpu_s == 0 && spec->limits.files == 0 &&
+	       spec->webhook == NULL && spec->after.len == 0;
 }
 
-static int
-put_answer(struct sq_db *db, struct store_put *put, struct sq_put *row)
+static int put_answer(struct sq_db *db, struct store_put *put, struct sq_put *row)
 {
 	const struct spec *spec = put->spec;
 
@@ -248,16 +253,14 @@ put_answer(struct sq_db *db, struct store_put *put, struct sq_put *row)
 	return 0;
 }
 
-static int
-put_run(struct sq_db *db, enum sq_statement which, struct put_feed feed,
-    void (*column)(const struct sq_feed *feed, sqlite3_context *context, int column))
+static int put_run(struct sq_db *db, enum sq_statement which, struct put_feed feed,
+		   void (*column)(const struct sq_feed *feed, sqlite3_context *context, int column))
 {
 	feed.feed = (struct sq_feed){put_feed_next, column};
 	return sq_feed_run(db, which, &feed.feed);
 }
 
-static int
-put_insert(struct sq_db *db, const struct store_batch *batch)
+static int put_insert(struct sq_db *db, const struct store_batch *batch)
 {
 	struct put_feed jobs = {.puts = batch->put, .rows = db->puts, .n = batch->n_put};
 	struct put_feed places = jobs;
@@ -285,8 +288,7 @@ put_insert(struct sq_db *db, const struct store_batch *batch)
 	return sq_ends_write(db);
 }
 
-int
-sq_put(struct sq_db *db, struct store_batch *batch)
+int sq_put(struct sq_db *db, struct store_batch *batch)
 {
 	if (batch->n_put == 0)
 		return 0;
@@ -310,8 +312,7 @@ sq_put(struct sq_db *db, struct store_batch *batch)
  * Each submission with a key looks at a few more, in a circle through the table, so that there are never many more than
  * those that still hold; and so does each job that is forgotten.
  */
-static int
-keys_sweep(struct sq_db *db, int64_t n, int64_t now_ms)
+static int keys_sweep(struct sq_db *db, int64_t n, int64_t now_ms)
 {
 	sqlite3_stmt *row = db->statements[SQ_KEY_SWEEP];
 	const char *from = db->sweep_key != NULL ? db->sweep_key : "";
@@ -344,8 +345,7 @@ keys_sweep(struct sq_db *db, int64_t n, int64_t now_ms)
 	return found;
 }
 
-int
-sq_keys_sweep(struct sq_db *db, struct store_batch *batch)
+int sq_keys_sweep(struct sq_db *db, struct store_batch *batch)
 {
 	int64_t n = (int64_t)batch->n_forget;
 

@@ -273,6 +273,8 @@ scan_read_spec(struct sq_scan *scan, sqlite3_stmt *row, struct spec *spec)
 	spec->task = scan->task_name;
 	spec->label = scan_copy_text(scan, spec->label);
 	spec->key = scan_copy_text(scan, spec->key);
+	spec->webhook = scan_copy_text(scan, spec->webhook);
+	spec->after = scan_copy_span(scan, spec->after);
 	spec->args = scan_copy_span(scan, spec->args);
 	return 0;
 }

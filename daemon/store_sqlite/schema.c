@@ -40,7 +40,8 @@ static const char schema_sql[] =
     "UNIQUE (pool, queue, owner));"
     /* what was submitted; never changes. Times in ms since the epoch, durations in ms */
     "CREATE TABLE job (id INTEGER PRIMARY KEY, line NOT NULL, task NOT NULL, flags NOT NULL, priority NOT NULL, "
-    "max_attempts NOT NULL, submitted NOT NULL, backoff, not_before, timeout, retain, label TEXT, key TEXT, args TEXT);"
+    "max_attempts NOT NULL, submitted NOT NULL, backoff, not_before, timeout, retain, label TEXT, key TEXT, "
+    "expires, retry_of, memory_mib, cpu_s, files, webhook TEXT, after TEXT, args TEXT);"
     /* each job is in exactly one of these four. rank is the priority with its sign turned, attempts those begun */
     "CREATE TABLE ready (line, rank, id, attempts NOT NULL, PRIMARY KEY (line, rank, id)) WITHOUT ROWID;"
     "CREATE TABLE delayed (id INTEGER PRIMARY KEY, run_at NOT NULL, attempts NOT NULL, line NOT NULL);"

@@ -19,7 +19,7 @@ _Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PRO
 /* What sq_spec_read() reads: SQ_JOB_COLUMNS of them. */
 #define JOB_BUT_ARGS                                                                                                   \
 	"j.id, j.line, j.task, j.flags, j.priority, j.max_attempts, j.submitted, j.backoff, j.not_before, j.timeout, " \
-	"j.retain, j.label, j.key"
+	"j.retain, j.label, j.key, j.expires, j.retry_of, j.memory_mib, j.cpu_s, j.files, j.webhook, j.after"
 #define JOB JOB_BUT_ARGS ", j.args"
 
 /*
@@ -66,9 +66,11 @@ static const char *const statements[SQ_STATEMENTS] = {
 
     [SQ_JOB_PUT_PLAIN] = "INSERT INTO job (id, line, task, flags, priority, max_attempts, submitted, args) "
 			 "SELECT c0, c1, c2, c3, c4, c5, c6, c7 FROM feed",
-    [SQ_JOB_PUT] = "INSERT INTO job (id, line, task, flags, priority, max_attempts, submitted, args, backoff, "
-		   "not_before, timeout, retain, label, key) "
-		   "SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13 FROM feed",
+    [SQ_JOB_PUT] =
+	"INSERT INTO job (id, line, task, flags, priority, max_attempts, submitted, args, backoff, "
+	"not_before, timeout, retain, label, key, expires, retry_of, memory_mib, cpu_s, files, webhook, after) "
+	"SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20 FROM "
+	"feed",
     [SQ_READY_PUT] = "INSERT INTO ready (line, rank, id, attempts) SELECT c0, c1, c2, 0 FROM feed",
     [SQ_DELAYED_PUT] = "INSERT INTO delayed (id, run_at, attempts, line) SELECT c0, c1, 0, c2 FROM feed",
     [SQ_RUNNING_PUT] = "INSERT INTO running (id, token, attempt, worker, started) SELECT c0, c1, c2, c3, c4 FROM feed",
@@ -132,12 +134,11 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_SCAN + 5] = SCAN_BY_RUNNING("DESC"),
 };
 
-int
-sq_statements_prepare(struct sq_db *db)
+int sq_statements_prepare(struct sq_db *db)
 {
 	for (int i = 0; i < SQ_STATEMENTS; i++) {
-		int rc = sqlite3_prepare_v3(
-		    db->sqlite, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL);
+		int rc = sqlite3_prepare_v3(db->sqlite, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
+					    &db->statements[i], NULL);
 
 		if (rc != SQLITE_OK)
 			return sq_fail(db, rc);
@@ -145,8 +146,7 @@ sq_statements_prepare(struct sq_db *db)
 	return 0;
 }
 
-void
-sq_statements_finalize(struct sq_db *db)
+void sq_statements_finalize(struct sq_db *db)
 {
 	for (int i = 0; i < SQ_STATEMENTS; i++) {
 		sqlite3_finalize(db->statements[i]);
@@ -156,8 +156,7 @@ sq_statements_finalize(struct sq_db *db)
 
 /* What the kernel said of the log's file, or else of the database's: sqlite3_system_errno() does not know it of a
  * COMMIT. */
-static int
-fail_errno(struct sq_db *db)
+static int fail_errno(struct sq_db *db)
 {
 	sqlite3_file *log = NULL;
 	int error = 0;
@@ -170,8 +169,7 @@ fail_errno(struct sq_db *db)
 	return error != 0 ? error : sqlite3_system_errno(db->sqlite);
 }
 
-int
-sq_fail(struct sq_db *db, int rc)
+int sq_fail(struct sq_db *db, int rc)
 {
 	struct sq_failure *failure = &db->failure;
 	const char *text = db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : sqlite3_errstr(rc);
@@ -186,8 +184,7 @@ sq_fail(struct sq_db *db, int rc)
 	return -1;
 }
 
-int
-sq_fail_corrupt(struct sq_db *db, const char *format, ...)
+int sq_fail_corrupt(struct sq_db *db, const char *format, ...)
 {
 	struct sq_failure *failure = &db->failure;
 	va_list args;
@@ -200,8 +197,7 @@ sq_fail_corrupt(struct sq_db *db, const char *format, ...)
 	return -1;
 }
 
-int
-sq_run(struct sq_db *db, enum sq_statement which)
+int sq_run(struct sq_db *db, enum sq_statement which)
 {
 	sqlite3_stmt *statement = db->statements[which];
 	int rc = sqlite3_step(statement);
@@ -212,8 +208,7 @@ sq_run(struct sq_db *db, enum sq_statement which)
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
-int
-sq_row(struct sq_db *db, enum sq_statement which)
+int sq_row(struct sq_db *db, enum sq_statement which)
 {
 	sqlite3_stmt *statement = db->statements[which];
 	int rc = sqlite3_step(statement);
@@ -226,26 +221,22 @@ sq_row(struct sq_db *db, enum sq_statement which)
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
-int
-sq_drop(struct sq_db *db, enum sq_statement which)
+int sq_drop(struct sq_db *db, enum sq_statement which)
 {
 	return sq_run(db, which) < 0 ? -1 : sqlite3_changes(db->sqlite);
 }
 
-void
-sq_reset(struct sq_db *db, enum sq_statement which)
+void sq_reset(struct sq_db *db, enum sq_statement which)
 {
 	sqlite3_reset(db->statements[which]);
 }
 
-void
-sq_bind(struct sq_db *db, enum sq_statement which, int index, int64_t value)
+void sq_bind(struct sq_db *db, enum sq_statement which, int index, int64_t value)
 {
 	sqlite3_bind_int64(db->statements[which], index, value);
 }
 
-void
-sq_bind_span(struct sq_db *db, enum sq_statement which, int index, struct span text)
+void sq_bind_span(struct sq_db *db, enum sq_statement which, int index, struct span text)
 {
 	if (text.at == NULL)
 		sqlite3_bind_null(db->statements[which], index);
@@ -253,30 +244,26 @@ sq_bind_span(struct sq_db *db, enum sq_statement which, int index, struct span t
 		sqlite3_bind_text64(db->statements[which], index, text.at, text.len, SQLITE_STATIC, SQLITE_UTF8);
 }
 
-void
-sq_bind_text(struct sq_db *db, enum sq_statement which, int index, const char *text)
+void sq_bind_text(struct sq_db *db, enum sq_statement which, int index, const char *text)
 {
 	sq_bind_span(db, which, index, (struct span){text, strlen(text)});
 }
 
-void
-sq_bind_ready(struct sq_db *db, enum sq_statement which, int64_t line, int priority, int64_t id)
+void sq_bind_ready(struct sq_db *db, enum sq_statement which, int64_t line, int priority, int64_t id)
 {
 	sq_bind(db, which, 1, line);
 	sq_bind(db, which, 2, -priority);
 	sq_bind(db, which, 3, id);
 }
 
-struct span
-sq_column_span(sqlite3_stmt *row, int column)
+struct span sq_column_span(sqlite3_stmt *row, int column)
 {
 	const char *text = (const char *)sqlite3_column_text(row, column);
 
 	return text != NULL ? (struct span){text, (size_t)sqlite3_column_bytes(row, column)} : SPAN_NONE;
 }
 
-int64_t
-sq_column_time(sqlite3_stmt *row, int column)
+int64_t sq_column_time(sqlite3_stmt *row, int column)
 {
 	return sqlite3_column_type(row, column) == SQLITE_NULL ? SPEC_NONE : sqlite3_column_int64(row, column);
 }

@@ -109,6 +109,7 @@ fill_spec(struct spec *spec)
 	    .timeout_ms = SPEC_NONE,
 	    .backoff_ms = 1000,
 	    .retain_ms = SPEC_NONE,
+	    .expires_ms = SPEC_NONE,
 	    .task = "math.factorize",
 	    .queue = "default",
 	    .owner = "uid:1000",

@@ -145,6 +145,7 @@ static inline struct spec template(int64_t id)
 	    .timeout_ms = SPEC_NONE,
 	    .backoff_ms = 1000,
 	    .retain_ms = SPEC_NONE,
+	    .expires_ms = SPEC_NONE,
 	    .task = "noop",
 	    .queue = "default",
 	    .owner = "uid:1",

@@ -20,6 +20,12 @@ START_TEST(put_keeps_every_field)
 	spec.timeout_ms = 0;
 	spec.backoff_ms = 2500;
 	spec.retain_ms = 99;
+	spec.expires_ms = now_ms + 77;
+	spec.retry_of = 3;
+	spec.limits = (struct spec_limits){.memory_mib = 64, .cpu_s = 10, .files = 32};
+	spec.after_policy = AFTER_FAILED;
+	spec.after = SPAN_LIT("[2,3]");
+	spec.webhook = "http://127.0.0.1/done";
 	spec.label = "läbel";
 	spec.key = "key";
 	put_now(&spec, STORE_READY, 0);
@@ -42,6 +48,14 @@ START_TEST(put_keeps_every_field)
 	ck_assert_int_eq(row->spec.timeout_ms, 0);
 	ck_assert_int_eq(row->spec.backoff_ms, 2500);
 	ck_assert_int_eq(row->spec.retain_ms, 99);
+	ck_assert_int_eq(row->spec.expires_ms, now_ms + 77);
+	ck_assert_int_eq(row->spec.retry_of, 3);
+	ck_assert_int_eq(row->spec.limits.memory_mib, 64);
+	ck_assert_int_eq(row->spec.limits.cpu_s, 10);
+	ck_assert_int_eq(row->spec.limits.files, 32);
+	ck_assert_uint_eq(row->spec.after_policy, AFTER_FAILED);
+	ck_assert(span_is(row->spec.after, "[2,3]"));
+	ck_assert_str_eq(row->spec.webhook, "http://127.0.0.1/done");
 	ck_assert_str_eq(row->spec.task, "noop");
 	ck_assert_str_eq(row->spec.queue, "default");
 	ck_assert_str_eq(row->spec.owner, "uid:1");
