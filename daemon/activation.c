@@ -24,17 +24,18 @@ activation_is_loopback(int fd)
 
 /* NULL, or why the socket is not taken. */
 static const char *
-activation_classify(int fd, bool *ret_is_tcp)
+activation_classify(struct activated *socket)
 {
-	if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0) {
-		*ret_is_tcp = false;
+	int fd = socket->fd;
+
+	socket->is_tcp = false;
+	socket->is_loopback = true;
+	if (sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0)
 		return NULL;
-	}
 	if (sd_is_socket_inet(fd, AF_UNSPEC, SOCK_STREAM, 1, 0) <= 0)
 		return "a passed descriptor is no listening stream socket";
-	if (!activation_is_loopback(fd))
-		return "a passed TCP socket is not on a loopback address: that needs TLS, which is not in this version";
-	*ret_is_tcp = true;
+	socket->is_tcp = true;
+	socket->is_loopback = activation_is_loopback(fd);
 	return NULL;
 }
 
@@ -55,7 +56,7 @@ activation_take(struct activated ret_sockets[ACTIVATION_MAX], const char **ret_w
 			why = "a passed descriptor is not open";
 			break;
 		}
-		why = activation_classify(ret_sockets[taken].fd, &ret_sockets[taken].is_tcp);
+		why = activation_classify(&ret_sockets[taken]);
 	}
 	if (why == NULL)
 		return n;

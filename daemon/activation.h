@@ -12,11 +12,12 @@
 struct activated {
 	int fd;      /* above 10, CLOEXEC, the caller's */
 	bool is_tcp; /* else Unix */
+	bool is_loopback; /* only this machine reaches it */
 };
 
 /*
  * How many there are, in ret_sockets (0: not started that way), or -1 with *ret_why a static phrase, and none is left open: one
- * is no listening stream socket, or a TCP socket that others than this machine reach. The environment is cleared of them.
+ * is no listening stream socket. The environment is cleared of them.
  */
 int activation_take(struct activated ret_sockets[ACTIVATION_MAX], const char **ret_why)
     __attribute__((warn_unused_result));

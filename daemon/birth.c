@@ -38,7 +38,9 @@
 #include "daemon/server.h"
 #include "daemon/session.h"
 #include "daemon/spawner.h"
+#include "daemon/tls.h"
 #include "daemon/token.h"
+#include "daemon/tokens.h"
 #include "daemon/waiters.h"
 
 #define EXIT_USAGE 64
@@ -64,11 +66,13 @@ struct birth {
 	struct store_opened opened;
 	struct server server;
 	struct token *token;
+	struct tokens *tokens;
+	struct tls *tls;
 	struct sessions *sessions;
 	struct listener *listeners[ACTIVATION_MAX + 2];
 	size_t n_listeners;
 	struct retention *retention;
-	struct event *signals[2];
+	struct event *signals[3];
 	struct event *drain_timer;
 	struct event *watchdog;
 	int status;
@@ -251,6 +255,25 @@ birth_signal_cb(evutil_socket_t sig, short events, void *arg)
 	dispatch_drain(birth->server.dispatch, birth_stop, birth);
 }
 
+/* SIGHUP: the one file that may change while the daemon lives. */
+static void
+birth_reload_cb(evutil_socket_t sig, short events, void *arg)
+{
+	struct birth *birth = arg;
+	char *reason = NULL;
+	unsigned closed;
+
+	(void)sig;
+	(void)events;
+	if (tokens_reload(birth->tokens, &reason) < 0) {
+		log_error("SIGHUP: the tokens stay as they were: %s", reason);
+		free(reason);
+		return;
+	}
+	closed = sessions_close_revoked(birth->sessions);
+	log_notice("SIGHUP: %zu tokens; %u connections closed whose token is gone or has another role", tokens_count(birth->tokens), closed);
+}
+
 static void
 birth_fatal(int status, void *arg)
 {
@@ -325,6 +348,8 @@ birth_dispatch(struct birth *birth)
 	server->started_ms = loop_mono_ms();
 	server->authenticate = token_authenticate;
 	server->token = birth->token;
+	server->tokens = birth->tokens;
+	server->tls = birth->tls;
 	server->waiters = waiters_new();
 	server->outfiles = outfiles_new(server, birth->output_dir);
 	birth->sessions = sessions_new(server);
@@ -363,6 +388,9 @@ birth_listen(struct birth *birth)
 	for (int i = 0; i < birth->n_passed && status == 0; i++) {
 		const struct activated *passed = &birth->passed[i];
 
+		if (!passed->is_loopback && birth->tls == NULL)
+			return birth_fail(EXIT_CONFIG,
+			    "a passed TCP socket is not on a loopback address: that needs TLS ([tls] certificate and key)");
 		unix_passed = unix_passed || !passed->is_tcp;
 		tcp_passed = tcp_passed || passed->is_tcp;
 		listener = passed->is_tcp ? listener_open_tcp(server, birth->sessions, passed->fd, NULL, 0, &reason)
@@ -403,6 +431,8 @@ birth_events(struct birth *birth)
 		birth->signals[i] = evsignal_new(base, signals[i], birth_signal_cb, birth);
 		event_add(birth->signals[i], NULL);
 	}
+	birth->signals[2] = evsignal_new(base, SIGHUP, birth_reload_cb, birth);
+	event_add(birth->signals[2], NULL);
 	birth->drain_timer = event_new(base, -1, 0, birth_stop_cb, birth);
 	birth->watchdog = event_new(base, -1, EV_PERSIST, birth_watchdog_cb, birth);
 	if (ms > 0)
@@ -410,6 +440,28 @@ birth_events(struct birth *birth)
 }
 
 /* ---- the order ------------------------------------------------------------------------------------------------------------- */
+
+/* Who may come by TCP, and how. Behind the spawner: no process that runs jobs ever has a token or key in its memory. */
+static int
+birth_doors(struct birth *birth)
+{
+	const struct config *config = &birth->config;
+	char *reason = NULL, *path;
+
+	birth->token = token_open(birth->locks.dir);
+	if (birth->token == NULL)
+		return birth_fail(EXIT_CONFIG, "%s/token cannot be used: %s", config->state_dir, strerror(errno));
+	path = config->tokens_file != NULL ? mem_text(config->tokens_file) : mem_format("%s/tokens", config->state_dir);
+	birth->tokens = tokens_open(path, config->tokens_file == NULL, &reason);
+	free(path);
+	if (birth->tokens != NULL && config->tls_certificate != NULL)
+		birth->tls = tls_open(config->tls_certificate, config->tls_key, config->tls_client_ca, &reason);
+	if (reason == NULL)
+		return 0;
+	birth_fail(0, "%s", reason);
+	free(reason);
+	return EXIT_CONFIG;
+}
 
 static int
 birth_processes(struct birth *birth)
@@ -430,10 +482,8 @@ birth_processes(struct birth *birth)
 	birth_raise_limits(birth);
 	if (birth_open_output(birth) < 0)
 		return birth_fail(EXIT_CONFIG, "%s/output cannot be used: %s", birth->config.state_dir, strerror(errno));
-	birth->token = token_open(birth->locks.dir);
-	if (birth->token == NULL)
-		return birth_fail(EXIT_CONFIG, "%s/token cannot be used: %s", birth->config.state_dir, strerror(errno));
-	return birth_spawner(birth);
+	status = birth_spawner(birth);
+	return status != 0 ? status : birth_doors(birth);
 }
 
 static void
@@ -454,7 +504,7 @@ birth_end(struct birth *birth)
 	if (birth->server.outfiles != NULL)
 		outfiles_free(birth->server.outfiles);
 	waiters_free(birth->server.waiters);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(birth->signals) / sizeof(birth->signals[0]); i++) {
 		if (birth->signals[i] != NULL)
 			event_free(birth->signals[i]);
 	}
@@ -475,6 +525,8 @@ birth_end_processes(struct birth *birth)
 		log_error("some processes of jobs could not be ended; the next start looks for them");
 	slots_free(birth->slots);
 	token_close(birth->token);
+	tokens_close(birth->tokens);
+	tls_close(birth->tls);
 	if (birth->output_dir >= 0)
 		close(birth->output_dir);
 	locks_close(&birth->locks);

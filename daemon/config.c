@@ -76,6 +76,7 @@ static const struct config_row config_rows[] = {
     {"http", "local", ROW_BOOLEAN, AT(http_local), 0, 0},
     {"limits", "message", ROW_SIZE, AT(limit_message), 4 * KIB, 32 * MIB},
     {"limits", "connections", ROW_INTEGER, AT(limit_connections), 1, 1000000},
+    {"limits", "hello", ROW_DURATION, AT(limit_hello_ms), 1, DAY},
     {"limits", "pending", ROW_INTEGER, AT(limit_pending), 1, 1000000000},
     {"limits", "pending_per_owner", ROW_INTEGER, AT(limit_pending_per_owner), 1, 1000000000},
     {"limits", "queues", ROW_INTEGER, AT(limit_queues), 1, 1000000},
@@ -83,10 +84,10 @@ static const struct config_row config_rows[] = {
     {"limits", "selection", ROW_INTEGER, AT(limit_selection), 1, 1000000000},
     {"limits", "result", ROW_SIZE, AT(limit_result), 1 * KIB, 32 * MIB},
     {"retention", "finished", ROW_DURATION, AT(retention_ms), 0, 36500 * DAY},
-    {"tokens", "file", ROW_REFUSED, 0, 0, 0},
-    {"tls", "certificate", ROW_REFUSED, 0, 0, 0},
-    {"tls", "key", ROW_REFUSED, 0, 0, 0},
-    {"tls", "client_ca", ROW_REFUSED, 0, 0, 0},
+    {"tokens", "file", ROW_PATH, AT(tokens_file), 0, 0},
+    {"tls", "certificate", ROW_PATH, AT(tls_certificate), 0, 0},
+    {"tls", "key", ROW_PATH, AT(tls_key), 0, 0},
+    {"tls", "client_ca", ROW_PATH, AT(tls_client_ca), 0, 0},
     {"log", "level", ROW_LEVEL, AT(log_level), 0, 0},
 };
 #undef AT
@@ -157,6 +158,7 @@ config_init(struct config *config)
 	    .max_output = 16 * MIB,
 	    .limit_message = 16 * MIB,
 	    .limit_connections = 16384,
+	    .limit_hello_ms = 60 * SECOND,
 	    .limit_pending = 10000000,
 	    .limit_queues = 1000,
 	    .limit_waits_per_connection = 10000,
@@ -191,6 +193,10 @@ config_done(struct config *config)
 	free(config->state_dir);
 	free(config->unix_path);
 	free(config->tcp_host);
+	free(config->tokens_file);
+	free(config->tls_certificate);
+	free(config->tls_key);
+	free(config->tls_client_ca);
 	free(config->file);
 	*config = (struct config){0};
 }
@@ -251,12 +257,6 @@ row_set_tcp(struct config *config, const struct config_row *row, const char *val
 
 	if (value[0] != '\0' && config_value_address(value, &host, &port) < 0)
 		return row_fail(config, row, value, where);
-	if (host != NULL && !config_value_is_loopback(host)) {
-		free(host);
-		return config_fail(config,
-		    "%s[listen] tcp: %s is not a loopback address: that needs TLS, which is not in this version", where,
-		    value);
-	}
 	if (!keep) {
 		free(host);
 		return 0;
@@ -285,8 +285,8 @@ row_set(struct config *config, const struct config_row *row, const char *value, 
 		if (value[0] != '/')
 			return row_fail(config, row, value, where);
 		if (keep) {
-			free(config->unix_path);
-			config->unix_path = mem_text(value);
+			free(*(char **)(void *)field);
+			*(char **)(void *)field = mem_text(value);
 		}
 		return 0;
 	case ROW_INTEGER:
@@ -356,11 +356,29 @@ config_override(struct config *config, const char *section, const char *key, con
 	return config_set_row(config, section, key, value, where, true);
 }
 
+/* What leaves this machine is encrypted, or does not leave it. */
+static int
+config_check_tls(struct config *config)
+{
+	if ((config->tls_certificate != NULL) != (config->tls_key != NULL))
+		return config_fail(config, "[tls] certificate and key go together: %s is missing",
+		    config->tls_key == NULL ? "key" : "certificate");
+	if (config->tls_client_ca != NULL && config->tls_certificate == NULL)
+		return config_fail(config, "[tls] client_ca needs certificate and key");
+	if (config->tcp_host != NULL && !config_value_is_loopback(config->tcp_host) && config->tls_certificate == NULL)
+		return config_fail(config,
+		    "[listen] tcp: %s is not a loopback address: that needs TLS ([tls] certificate and key)",
+		    config->tcp_host);
+	return 0;
+}
+
 int
 config_check(struct config *config)
 {
 	struct sockaddr_un address;
 
+	if (config_check_tls(config) < 0)
+		return -1;
 	if (config->state_dir == NULL)
 		return config_fail(
 		    config, "neither HOME nor XDG_STATE_HOME says where the state is to be: use --state-dir");

@@ -49,6 +49,7 @@ struct config {
 
 	int64_t limit_message; /* [limits], bytes */
 	int64_t limit_connections;
+	int64_t limit_hello_ms;
 	int64_t limit_pending;
 	int64_t limit_pending_per_owner;
 	int64_t limit_queues;
@@ -57,6 +58,12 @@ struct config {
 	int64_t limit_result; /* bytes */
 
 	int64_t retention_ms; /* [retention] finished */
+
+	char *tokens_file; /* [tokens] file; NULL: tokens in the state folder, if it is there */
+
+	char *tls_certificate; /* [tls]: paths; the first two together, or neither */
+	char *tls_key;
+	char *tls_client_ca;
 
 	int64_t log_level; /* [log] level, enum log_level */
 

@@ -22,6 +22,7 @@
 #include "daemon/loop.h"
 #include "daemon/mem.h"
 #include "daemon/server.h"
+#include "daemon/tls.h"
 
 #define LISTENER_BACKLOG 4096
 #define LISTENER_ACCEPTS 32 /* a turn */
@@ -71,7 +72,10 @@ listener_admit(struct listener *listener, int fd)
 		listener_admit_local(listener, fd, &role, owner, sizeof(owner));
 	else
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	bev = bufferevent_socket_new(loop_base(listener->server->loop), fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!listener->local && listener->server->tls != NULL)
+		bev = tls_accept(listener->server->tls, loop_base(listener->server->loop), fd);
+	else
+		bev = bufferevent_socket_new(loop_base(listener->server->loop), fd, BEV_OPT_CLOSE_ON_FREE);
 	if (bev == NULL) {
 		close(fd);
 		return;

@@ -137,8 +137,12 @@ libdaemon_la_SOURCES = \
 	daemon/tasks/time.c \
 	daemon/text.c \
 	daemon/text.h \
+	daemon/tls.c \
+	daemon/tls.h \
 	daemon/token.c \
 	daemon/token.h \
+	daemon/tokens.c \
+	daemon/tokens.h \
 	daemon/waiters.c \
 	daemon/waiters.h \
 	daemon/waits.c \
@@ -150,6 +154,6 @@ libdaemon_la_SOURCES = \
 
 libdaemon_la_LIBADD = \
 	libproto.la \
-	$(EVENT_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
+	$(EVENT_LIBS) $(JANSSON_LIBS) $(SQLITE_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(SSL_LIBS) $(INIH_LIBS) $(SYSTEMD_LIBS)
 
 EXTRA_DIST += daemon/LAYERS

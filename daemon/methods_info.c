@@ -23,7 +23,6 @@ static const struct param hello_table[] = {
 static void
 method_hello(struct request *request, struct span raw)
 {
-	static const char *const roles[] = {"none", "reader", "user", "operator"};
 	struct hello_params params = {.token = ""};
 	struct peer *peer = request->peer;
 	struct text result = {0};
@@ -42,7 +41,7 @@ method_hello(struct request *request, struct span raw)
 	text_add_lit(&result, "{\"server\":\"futured\",\"version\":\"" PACKAGE_VERSION "\",\"protocol\":1,\"owner\":");
 	text_add_quoted(&result, peer->owner);
 	text_add_lit(&result, ",\"role\":");
-	text_add_quoted(&result, roles[peer->role]);
+	text_add_quoted(&result, role_name(peer->role));
 	text_add_char(&result, '}');
 	request_reply(request, &result);
 }

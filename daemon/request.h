@@ -15,10 +15,9 @@
 #include "daemon/text.h"
 #include "proto/envelope.h"
 #include "proto/errors.h"
+#include "proto/role.h"
 
 struct server;
-
-enum role { ROLE_NONE, ROLE_READER, ROLE_USER, ROLE_OPERATOR };
 
 /* Something that must end when its connection does (an await, a wait for output). */
 struct peer_wait {

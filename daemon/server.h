@@ -14,7 +14,9 @@ struct dispatch;
 struct loop;
 struct outfiles;
 struct task;
+struct tls;
 struct token;
+struct tokens;
 struct waiters;
 
 struct server {
@@ -28,6 +30,8 @@ struct server {
 	/* Tells the role and owner of a token; false: it is none. */
 	bool (*authenticate)(struct server *server, const char *token, enum role *ret_role, char *ret_owner, size_t size);
 	const struct token *token; /* of the operator, by TCP */
+	struct tokens *tokens;     /* everybody else's */
+	struct tls *tls;           /* for TCP; NULL: it is not encrypted, and only this machine comes by it */
 	pid_t spawner_pid;
 	int64_t started_ms; /* monotonic */
 	unsigned connections;

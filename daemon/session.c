@@ -1,7 +1,7 @@
 /*
  * session: see session.h.
  *
- * Reading stops while too much is on its way to the store, and while the client does not read its replies; nothing is ever dropped. A line is never
+ * Who has not said who it is has little room and little time to do so. Reading stops while too much is on its way to the store, and while the client does not read its replies; nothing is ever dropped. A line is never
  * scanned twice. A session is freed in the sweep after a turn, never inside its own callback.
  */
 #include "daemon/session.h"
@@ -15,8 +15,11 @@
 #include "daemon/config.h"
 #include "daemon/dispatch.h"
 #include "daemon/log.h"
+#include "daemon/loop.h"
 #include "daemon/mem.h"
 #include "daemon/server.h"
+#include "daemon/tls.h"
+#include "daemon/tokens.h"
 #include "proto/lines.h"
 
 #define SESSION_READ_MAX ((size_t)256 << 10)  /* bytes a read */
@@ -24,6 +27,7 @@
 #define SESSION_OUTPUT_HIGH ((size_t)1 << 20) /* unread replies at which reading stops */
 #define SESSION_OUTPUT_LOW ((size_t)256 << 10)
 #define SESSION_BULK 4                        /* requests with large replies under way */
+#define SESSION_STRANGER_LINE ((size_t)64 << 10) /* the longest line before hello */
 
 struct session {
 	struct peer peer; /* first: a peer is its session */
@@ -34,7 +38,10 @@ struct session {
 	bool paused;      /* reading is off */
 	bool eof;         /* the client sends no more: it leaves when the lines that are here have been handled */
 	bool dead;        /* to be swept */
+	bool strange;     /* among the strangers */
 	TAILQ_ENTRY(session) link;
+	int64_t came_ms;  /* of a stranger, monotonic */
+	TAILQ_ENTRY(session) stranger_link;
 };
 TAILQ_HEAD(session_list, session);
 
@@ -42,8 +49,18 @@ struct sessions {
 	struct server *server;
 	struct session_list list;
 	struct session_list dead;
+	struct session_list strangers; /* who came without a name; some have said it since */
+	struct event *look;            /* at them, when the time of the first is over */
 	unsigned n;
 };
+
+static void
+session_is_known(struct session *session)
+{
+	if (session->strange)
+		TAILQ_REMOVE(&session->sessions->strangers, session, stranger_link);
+	session->strange = false;
+}
 
 static void
 session_die(struct session *session)
@@ -56,6 +73,7 @@ session_die(struct session *session)
 	session->peer.closed = true;
 	peer_end_waits(&session->peer);
 	bufferevent_disable(session->bev, EV_READ | EV_WRITE);
+	session_is_known(session);
 	TAILQ_REMOVE(&sessions->list, session, link);
 	TAILQ_INSERT_TAIL(&sessions->dead, session, link);
 	sessions->n--;
@@ -130,23 +148,31 @@ session_check_first_byte(struct session *session, struct evbuffer *input)
 	return false;
 }
 
+static size_t
+session_line_max(const struct session *session)
+{
+	size_t max = session->lines.max;
+
+	return session->peer.role == ROLE_NONE && max > SESSION_STRANGER_LINE ? SESSION_STRANGER_LINE : max;
+}
+
 /* The length of the next line, its '\n' not counted; -1: not there yet; -2: too long. */
 static ssize_t
 session_next_line(struct session *session, struct evbuffer *input)
 {
-	size_t len = evbuffer_get_length(input);
+	size_t len = evbuffer_get_length(input), max = session_line_max(session);
 	struct evbuffer_ptr start, found;
 
 	if (session->lines.scanned >= len)
-		return session->lines.scanned > session->lines.max ? -2 : -1;
+		return session->lines.scanned > max ? -2 : -1;
 	evbuffer_ptr_set(input, &start, session->lines.scanned, EVBUFFER_PTR_SET);
 	found = evbuffer_search(input, "\n", 1, &start);
 	if (found.pos < 0) {
 		session->lines.scanned = len;
-		return len > session->lines.max ? -2 : -1;
+		return len > max ? -2 : -1;
 	}
 	session->lines.scanned = 0;
-	return (size_t)found.pos > session->lines.max ? -2 : found.pos;
+	return (size_t)found.pos > max ? -2 : found.pos;
 }
 
 static void
@@ -156,9 +182,10 @@ session_too_long(struct session *session)
 	int n;
 
 	n = snprintf(reply, sizeof(reply),
-	    "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":\"a line is longer than [limits] message (%zu bytes)\","
+	    "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":\"a line is longer than %s (%zu bytes)\","
 	    "\"data\":{\"code\":\"%s\"}}}\n",
-	    RPC_TOO_LARGE, session->lines.max, rpc_error_word(RPC_TOO_LARGE));
+	    RPC_TOO_LARGE, session->peer.role == ROLE_NONE ? "one may be before hello" : "[limits] message", session_line_max(session),
+	    rpc_error_word(RPC_TOO_LARGE));
 	session_send(&session->peer, reply, (size_t)n);
 	evbuffer_drain(bufferevent_get_input(session->bev), SIZE_MAX);
 	session_leave(session);
@@ -277,12 +304,61 @@ sessions_sweep(void *arg)
 	}
 }
 
+/* They stand in the order in which they came, so the first tells when to look. */
+static void
+sessions_arm_look(struct sessions *sessions)
+{
+	const struct session *first = TAILQ_FIRST(&sessions->strangers);
+	int64_t ms;
+	struct timeval tv;
+
+	if (first == NULL || event_pending(sessions->look, EV_TIMEOUT, NULL))
+		return;
+	ms = first->came_ms + sessions->server->config->limit_hello_ms - loop_mono_ms();
+	ms = ms > 0 ? ms : 0;
+	tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	event_add(sessions->look, &tv);
+}
+
+static void
+sessions_look_cb(evutil_socket_t fd, short events, void *arg)
+{
+	struct sessions *sessions = arg;
+	int64_t came_before_ms = loop_mono_ms() - sessions->server->config->limit_hello_ms;
+	struct session *session;
+
+	(void)fd;
+	(void)events;
+	while ((session = TAILQ_FIRST(&sessions->strangers)) != NULL && session->came_ms <= came_before_ms) {
+		if (session->peer.role != ROLE_NONE) {
+			session_is_known(session);
+			continue;
+		}
+		log_debug("a connection that did not say in time who it is is closed");
+		session_die(session);
+	}
+	sessions_arm_look(sessions);
+}
+
+static void
+sessions_add_stranger(struct sessions *sessions, struct session *session)
+{
+	session->strange = true;
+	session->came_ms = loop_mono_ms();
+	TAILQ_INSERT_TAIL(&sessions->strangers, session, stranger_link);
+	sessions_arm_look(sessions);
+}
+
 struct sessions *
 sessions_new(struct server *server)
 {
 	struct sessions *sessions = mem_new(sizeof(*sessions));
 
 	sessions->server = server;
+	TAILQ_INIT(&sessions->strangers);
+	sessions->look = event_new(loop_base(server->loop), -1, 0, sessions_look_cb, sessions);
+	if (sessions->look == NULL)
+		abort();
 	TAILQ_INIT(&sessions->list);
 	TAILQ_INIT(&sessions->dead);
 	loop_after_turn(server->loop, sessions_sweep, sessions);
@@ -295,12 +371,11 @@ sessions_free(struct sessions *sessions)
 	struct session *session;
 
 	while ((session = TAILQ_FIRST(&sessions->list)) != NULL) {
-		int fd = bufferevent_getfd(session->bev);
-
-		evbuffer_write(bufferevent_get_output(session->bev), fd);
+		tls_flush(session->bev);
 		session_die(session);
 	}
 	sessions_sweep(sessions);
+	event_free(sessions->look);
 	free(sessions);
 }
 
@@ -325,6 +400,8 @@ sessions_add(struct sessions *sessions, struct bufferevent *bev, enum role role,
 	TAILQ_INIT(&peer->waits);
 	TAILQ_INIT(&peer->turns);
 	TAILQ_INSERT_TAIL(&sessions->list, session, link);
+	if (role == ROLE_NONE)
+		sessions_add_stranger(sessions, session);
 	sessions->n++;
 	sessions->server->connections = sessions->n;
 	bufferevent_setcb(bev, session_read_cb, session_write_cb, session_event_cb, session);
@@ -338,6 +415,22 @@ unsigned
 sessions_count(const struct sessions *sessions)
 {
 	return sessions->n;
+}
+
+unsigned
+sessions_close_revoked(struct sessions *sessions)
+{
+	struct session *session, *next;
+	unsigned n = 0;
+
+	for (session = TAILQ_FIRST(&sessions->list); session != NULL; session = next) {
+		next = TAILQ_NEXT(session, link);
+		if (tokens_still_holds(sessions->server->tokens, session->peer.owner, session->peer.role))
+			continue;
+		session_die(session);
+		n++;
+	}
+	return n;
 }
 
 void

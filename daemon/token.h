@@ -1,5 +1,5 @@
 /*
- * token: the operator's token in STATE_DIR/token, made at the first start with mode 0600, and who a token says one is. Loop thread.
+ * token: the operator's token in STATE_DIR/token, made at the first start with mode 0600, and who a token says one is (those of others: tokens.h). Loop thread.
  */
 #ifndef DAEMON_TOKEN_H
 #define DAEMON_TOKEN_H

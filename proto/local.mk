@@ -18,6 +18,8 @@ libproto_la_SOURCES = \
 	proto/jsontext.h \
 	proto/lines.c \
 	proto/lines.h \
+	proto/role.c \
+	proto/role.h \
 	proto/selection.c \
 	proto/selection.h \
 	proto/state.c \

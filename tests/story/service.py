@@ -147,6 +147,17 @@ def test_tcp_activation(t):
         eq(c.call("hello", token=file.read().strip())["role"], "operator")
 
 
+def test_tcp_activation_beyond_loopback(t):
+    """A passed TCP socket that other machines reach is refused without TLS, as one that the configuration names."""
+    with socket.socket() as tcp:
+        tcp.bind(("0.0.0.0", 0))
+        tcp.listen(10)
+        d = t.make(wrapper=[sys.executable, "-c", ACTIVATE, "%d" % tcp.fileno()], pass_fds=(tcp.fileno(),))
+        d.start(ready=False)
+        eq(d.wait(), 78)
+        that("TLS" in d.log(), d.log())
+
+
 def test_sockets_for_another(t):
     """LISTEN_PID of another process is none of ours: the daemon makes its own socket."""
     d = t.make(env={"LISTEN_PID": "1", "LISTEN_FDS": "1"})

@@ -8,6 +8,7 @@ import collections
 import json
 import select
 import socket
+import ssl
 import threading
 import time
 
@@ -69,7 +70,8 @@ def check_reply(reply):
 class Client:
     """One connection. `call` for the common case; `send` and `answer` to pipeline; `raw` for what no client would send."""
 
-    def __init__(self, address, seconds=30):
+    def __init__(self, address, seconds=30, tls=None):
+        """`tls` is an ssl.SSLContext, for an address that wants it."""
         self.seconds = seconds
         self.buffer = bytearray()
         self.kept = {}
@@ -79,10 +81,12 @@ class Client:
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         try:
             self.socket.connect(address)
+            self.socket.settimeout(within(seconds))
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         except BaseException:
             self.socket.close()
             raise
-        self.socket.settimeout(within(seconds))
 
     def __enter__(self):
         return self
@@ -100,6 +104,10 @@ class Client:
         except (BrokenPipeError, ConnectionResetError):
             raise Closed() from None
 
+    def readable(self, seconds):
+        """Something has come, or comes within so long; what TLS has decrypted already no select() sees."""
+        return getattr(self.socket, "pending", int)() > 0 or bool(select.select([self.socket], [], [], seconds)[0])
+
     def line(self, seconds=None):
         """The next line, without its end."""
         until = after(seconds or self.seconds)
@@ -114,11 +122,11 @@ class Client:
             left = until - time.monotonic()
             if left <= 0:
                 raise Failed("no reply within %g s" % within(seconds or self.seconds))
-            if not select.select([self.socket], [], [], left)[0]:
+            if not self.readable(left):
                 continue
             try:
                 more = self.socket.recv(1 << 18)
-            except ConnectionResetError:
+            except (ConnectionResetError, ssl.SSLError):
                 raise Closed() from None
             if not more:
                 if self.buffer:
@@ -182,7 +190,7 @@ class Client:
 
     def silent(self, seconds=0.2):
         """Nothing comes for so long; only ever used to show that something is not there yet."""
-        if not select.select([self.socket], [], [], within(seconds))[0]:
+        if not self.readable(within(seconds)):
             return not self.buffer
         more = self.socket.recv(1 << 16)
         if not more:

@@ -1,0 +1,318 @@
+"""
+Doors: who comes by TCP: the tokens file and its roles, TLS, and what a stranger may do before it has said who it is.
+"""
+
+import hashlib
+import os
+import signal
+import socket
+import ssl
+import subprocess
+
+from harness import Client, Closed, contains, eq, refused, that, wait_for
+
+TOKENS = {"ann": ("operator", "token-of-ann"), "bob": ("user", "token-of-bob"), "eve": ("reader", "token-of-eve")}
+
+
+def line(name, role, token):
+    return "%s %s %s\n" % (name, role, hashlib.sha256(token.encode()).hexdigest())
+
+
+def tokens_text(tokens):
+    return "# who may come\n\n" + "".join(line(name, *rest) for name, rest in tokens.items())
+
+
+def serve(t, tokens=None, config=None, tls=None):
+    """A daemon that listens on TCP; (daemon, connect), where connect(token) says hello."""
+    port = t.free_port()
+    d = t.make(args=["--listen", "127.0.0.1:%d" % port], config=config)
+    if tokens is not None:
+        os.makedirs(d.state)
+        t.hand_over(d.state)
+        write(t, d, tokens)
+    d.start()
+
+    def connect(token=None):
+        client = t.keep(Client(("127.0.0.1", port), tls=tls))
+        if token is not None:
+            client.hello = client.call("hello", token=token)
+        return client
+    return d, connect
+
+
+def write(t, d, text):
+    path = os.path.join(d.state, "tokens")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, 0o600)
+    t.hand_over(path)
+    return path
+
+
+def hang_up(d, said):
+    """SIGHUP, and the line of the log that tells how it went."""
+    before = d.log().count(said)
+    os.kill(d.pid, signal.SIGHUP)
+    wait_for(lambda: d.log().count(said) > before, "the log says: " + said)
+
+
+# ---- tokens
+
+
+def test_a_token_a_role(t):
+    """Each line of the tokens file is an owner of its own, with its role and no more."""
+    _, connect = serve(t, tokens_text(TOKENS))
+    ann, bob, eve = (connect(TOKENS[name][1]) for name in ("ann", "bob", "eve"))
+    eq([(c.hello["owner"], c.hello["role"]) for c in (ann, bob, eve)],
+       [("token:ann", "operator"), ("token:bob", "user"), ("token:eve", "reader")])
+    of_ann, of_bob = ann.submit("noop"), bob.submit("noop")
+    eq(bob.ended_job(of_bob)["owner"], "token:bob")
+    refused("not_found", bob.call, "status", id=of_ann)
+    eq({job["owner"] for job in ann.call("status", ids=[of_ann, of_bob])}, {"token:ann", "token:bob"})
+    refused("forbidden", bob.call, "submit", task="exec", args={"argv": ["/bin/true"]})
+    eq(ann.run("exec", {"argv": ["/bin/true"]})["state"], "succeeded")
+    for method in ("submit", "run"):
+        refused("forbidden", eve.call, method, task="noop")
+    refused("forbidden", eve.call, "cancel", id=of_bob)
+    eq(eve.call("list")["jobs"], [], "a reader sees its own, and it has none")
+    for method in ("tasks", "queues", "stats"):
+        eve.call(method)
+
+
+def test_a_hash_is_no_token(t):
+    """Who has read the file can do nothing with it; nor does a token of nobody's do anything."""
+    _, connect = serve(t, tokens_text(TOKENS))
+    for wrong in (hashlib.sha256(b"token-of-ann").hexdigest(), "ann", "token-of-an", "token-of-ann "):
+        refused("unauthenticated", connect().call, "hello", token=wrong)
+
+
+def test_reload(t):
+    """SIGHUP: new tokens hold, those that are gone do not, and their connections end; the others do not notice."""
+    d, connect = serve(t, tokens_text(TOKENS))
+    bob, eve = connect("token-of-bob"), connect("token-of-eve")
+    refused("unauthenticated", connect().call, "hello", token="token-of-kim")
+    eq(bob.run("noop", [1])["result"], [1])
+    write(t, d, tokens_text({"kim": ("user", "token-of-kim"), "eve": TOKENS["eve"]}))
+    hang_up(d, "SIGHUP: 2 tokens")
+    bob.ended()
+    eve.call("stats")
+    eq(connect("token-of-kim").hello["owner"], "token:kim")
+    refused("unauthenticated", connect().call, "hello", token="token-of-bob")
+    eq(t.client().job(1)["owner"], "token:bob", "its jobs stay")
+
+
+def test_a_role_that_changes(t):
+    """Whoever has another role by now must say hello again."""
+    d, connect = serve(t, tokens_text(TOKENS))
+    ann = connect("token-of-ann")
+    write(t, d, tokens_text({"ann": ("reader", "token-of-ann")}))
+    hang_up(d, "SIGHUP: 1 tokens")
+    ann.ended()
+    eq(connect("token-of-ann").hello["role"], "reader")
+
+
+def test_a_bad_file_at_reload(t):
+    """A file that cannot be read changes nothing, and the log says where it is wrong."""
+    d, connect = serve(t, tokens_text(TOKENS))
+    bob = connect("token-of-bob")
+    path = write(t, d, "ann operator nonsense\n")
+    hang_up(d, "SIGHUP: the tokens stay as they were: %s:1: the third word is the SHA-256" % path)
+    eq(bob.run("noop", [1])["result"], [1])
+    connect("token-of-ann")
+
+
+def test_a_bad_file_at_the_start(t):
+    """The daemon does not start with a tokens file that it cannot trust: 78, with file, line and what is wrong."""
+    good = line("ann", "operator", "x")
+    for text, said in (("ann operator\n", ":1: a line is NAME ROLE SHA256"),
+                       (good + "bob boss " + good.split()[2], ":2: a role is reader, user or operator"),
+                       (good + good, ":2: that name stands there already"),
+                       ("a/b user " + good.split()[2], ":1: a name has 1 to 64 letters, digits or ._-@"),
+                       ("a none " + good.split()[2], ":1: a role is"), ("x" * 600, ":1: the line is too long")):
+        d = t.make(name="d%d" % len(t.daemons))
+        os.makedirs(d.state)
+        t.hand_over(d.state)
+        path = write(t, d, text)
+        d.start(ready=False)
+        eq(d.wait(), 78, text)
+        contains(d.log(), path + said)
+
+
+def test_a_file_that_others_may_write(t):
+    """It says who is operator: so it must be its owner's alone to write."""
+    d, _ = serve(t, tokens_text(TOKENS))
+    d.stop()
+    os.chmod(os.path.join(d.state, "tokens"), 0o620)
+    d.start(ready=False)
+    eq(d.wait(), 78)
+    contains(d.log(), "others than its owner may write it")
+
+
+def test_a_file_elsewhere(t):
+    """[tokens] file names another, which must be there then."""
+    path = t.write("doors", tokens_text(TOKENS))
+    os.chmod(path, 0o600)
+    d, connect = serve(t, config={"tokens": {"file": path}})
+    eq(connect("token-of-bob").hello["role"], "user")
+    d.stop()
+    os.unlink(path)
+    d.start(ready=False)
+    eq(d.wait(), 78)
+    contains(d.log(), path + ": No such file")
+
+
+# ---- strangers
+
+
+def test_a_stranger_has_little_room(t):
+    """Before hello a line has at most 64 KiB; afterwards [limits] message."""
+    _, connect = serve(t, tokens_text(TOKENS))
+    stranger = connect()
+    stranger.raw(b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"' + b"x" * 70000)
+    eq(stranger.message()["error"]["data"]["code"], "too_large")
+    stranger.ended()
+    bob = connect("token-of-bob")
+    eq(len(bob.run("noop", ["x" * 200000])["result"][0]), 200000)
+
+
+def test_a_stranger_has_little_time(t):
+    """Who has not said hello within [limits] hello is gone, pings or not; who has stays."""
+    _, connect = serve(t, tokens_text(TOKENS), config={"limits": {"hello": "1.5s"}})
+    bob, silent, chatty = connect("token-of-bob"), connect(), connect()
+    local = t.client()
+    silent.ended()
+    try:
+        while chatty.call("ping") == "pong":
+            pass
+    except Closed:
+        pass
+    eq(bob.call("ping"), "pong")
+    eq(local.call("ping"), "pong")
+    eq(bob.run("noop", [1])["result"], [1])
+
+
+# ---- TLS
+
+
+def openssl(t, *args):
+    done = subprocess.run(["openssl"] + list(args), cwd=t.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    eq(done.returncode, 0, "openssl %s: %s" % (" ".join(args), done.stdout.decode()))
+
+
+def authority(t, name):
+    openssl(t, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=" + name, "-keyout", name + ".key",
+            "-out", name + ".pem")
+    return t.path(name + ".pem")
+
+
+def certificate(t, name, signed_by):
+    t.write("names", "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    openssl(t, "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-keyout", name + ".key", "-out", name + ".csr")
+    openssl(t, "x509", "-req", "-days", "2", "-in", name + ".csr", "-CA", signed_by + ".pem", "-CAkey", signed_by + ".key",
+            "-CAcreateserial", "-extfile", "names", "-out", name + ".pem")
+    for end in ("key", "pem"):
+        t.hand_over(t.path("%s.%s" % (name, end)))
+    return t.path(name + ".pem"), t.path(name + ".key")
+
+
+def tls_config(t, **more):
+    authority(t, "ca")
+    pem, key = certificate(t, "server", "ca")
+    return {"tls": dict({"certificate": pem, "key": key}, **more)}
+
+
+def trusting(t, pair=None):
+    context = ssl.create_default_context(cafile=t.path("ca.pem"))
+    if pair is not None:
+        context.load_cert_chain(*pair)
+    return context
+
+
+def test_tls(t):
+    """With a certificate TCP speaks TLS, the token is asked for all the same, and large messages go through whole."""
+    config = tls_config(t)
+    d, connect = serve(t, tokens_text(TOKENS), config=config, tls=trusting(t))
+    refused("unauthenticated", connect().call, "list")
+    bob = connect("token-of-bob")
+    that(bob.socket.version() in ("TLSv1.2", "TLSv1.3"), bob.socket.version())
+    long = "x" * 3000000
+    eq(bob.run("noop", [long])["result"], [long])
+    told = bob.pour(b"".join(bob.request("submit", task="noop")[1] for _ in range(2000)), 2000)
+    eq(len({one["result"]["id"] for one in told}), 2000)
+    ident = bob.submit("time.sleep", [3600])
+    waiting = connect("token-of-bob")
+    asked = waiting.send("await", id=ident)
+    bob.call("cancel", id=ident)
+    eq(waiting.answer(asked)["counts"]["cancelled"], 1)
+    eq(t.client().call("ping"), "pong", "the Unix socket speaks as ever")
+    d.stop()
+
+
+def test_tls_is_not_plain(t):
+    """A client that speaks in the clear, an old TLS or nonsense to the TLS port is closed, and nobody else notices."""
+    config = tls_config(t)
+    d, connect = serve(t, tokens_text(TOKENS), config=config, tls=trusting(t))
+    bob = connect("token-of-bob")
+    port = int(d.args[d.args.index("--listen") + 1].rsplit(":", 1)[1])
+    for data in (b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n', os.urandom(4096), b"\x16\x03\x01\xff\xff" + b"\0" * 100):
+        with socket.create_connection(("127.0.0.1", port)) as plain:
+            plain.settimeout(60)
+            try:
+                plain.sendall(data)
+                plain.shutdown(socket.SHUT_WR)
+                answer = plain.recv(65536)
+            except OSError:  # closed before we had done
+                answer = b""
+            that(b"pong" not in answer, "%r" % answer)
+    old = trusting(t)
+    old.minimum_version = ssl.TLSVersion.TLSv1
+    old.maximum_version = ssl.TLSVersion.TLSv1_1
+    try:
+        Client(("127.0.0.1", port), tls=old).close()
+        that(False, "TLS 1.1 was taken")
+    except (ssl.SSLError, ConnectionResetError):
+        pass
+    eq(bob.run("noop", [1])["result"], [1])
+
+
+def test_client_certificates(t):
+    """With client_ca whoever has no certificate of that authority does not get as far as hello."""
+    authority(t, "clients")
+    authority(t, "others")
+    config = tls_config(t, client_ca=t.path("clients.pem"))
+    good, bad = certificate(t, "good", "clients"), certificate(t, "bad", "others")
+    _, connect = serve(t, tokens_text(TOKENS), config=config, tls=trusting(t, good))
+    eq(connect("token-of-bob").run("noop", [1])["result"], [1])
+    refused("unauthenticated", connect().call, "list")
+    port = connect("token-of-bob").socket.getpeername()[1]
+    for context in (trusting(t), trusting(t, bad)):
+        try:
+            with Client(("127.0.0.1", port), tls=context) as c:  # TLS 1.3 tells a client only at its first read
+                c.call("ping")
+            that(False, "it was let in")
+        except (Closed, ssl.SSLError, ConnectionResetError):
+            pass
+
+
+def test_tls_beyond_loopback(t):
+    """With a certificate the daemon may listen on every address."""
+    port = t.free_port()
+    t.daemon(args=["--listen", "0.0.0.0:%d" % port], config=tls_config(t))
+    with Client(("127.0.0.1", port), tls=trusting(t)) as c:
+        eq(c.call("ping"), "pong")
+
+
+def test_certificates_that_cannot_be_used(t):
+    """A certificate or key that is not there, is none, or does not fit: 78, and the log names file and reason."""
+    config = tls_config(t)["tls"]
+    other = certificate(t, "other", "ca")
+    none = t.write("none.pem", "nothing\n")
+    for change, said in (({"certificate": "/nowhere/c.pem"}, "[tls] certificate: /nowhere/c.pem: "),
+                         ({"key": other[1]}, "[tls] key: %s: key values mismatch" % other[1]),
+                         ({"certificate": none}, "[tls] certificate: %s: " % none),
+                         ({"client_ca": none}, "[tls] client_ca: %s: " % none)):
+        d = t.make(config={"tls": dict(config, **change)})
+        d.start(ready=False)
+        eq(d.wait(), 78, "%r" % change)
+        contains(d.log(), said)
