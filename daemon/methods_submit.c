@@ -21,7 +21,7 @@ struct submit_params {
 	struct span task, args, items;
 	char lane[8], queue[128], label[256], key[256];
 	int64_t priority, max_attempts;
-	int64_t delay_ms, timeout_ms, backoff_ms, retain_ms, wait_ms;
+	int64_t delay_ms, not_before_ms, timeout_ms, backoff_ms, retain_ms, wait_ms;
 };
 
 #define COMMON_PARAMS                                                                                                  \
@@ -31,6 +31,7 @@ struct submit_params {
 	{"priority", PARAM_INTEGER, PARAM_AT(submit_params, priority), 0, -1000, 1000},                                \
 	{"max_attempts", PARAM_INTEGER, PARAM_AT(submit_params, max_attempts), 0, 1, 1000000},                         \
 	{"delay", PARAM_DURATION, PARAM_AT(submit_params, delay_ms), 0, 0, 0},                                         \
+	{"not_before", PARAM_TIME, PARAM_AT(submit_params, not_before_ms), 0, 0, 0},                                   \
 	{"timeout", PARAM_DURATION, PARAM_AT(submit_params, timeout_ms), 0, 0, 0},                                     \
 	{"backoff", PARAM_DURATION, PARAM_AT(submit_params, backoff_ms), 0, 0, 0},                                     \
 	{"retain", PARAM_DURATION, PARAM_AT(submit_params, retain_ms), 0, 0, 0}
@@ -169,6 +170,18 @@ submit_pool(struct request *request, const struct submit_params *params, const s
 	return true;
 }
 
+static bool
+submit_check_times(struct request *request, struct submit_params *params)
+{
+	if (params->delay_ms != SPEC_NONE && params->not_before_ms != SPEC_NONE) {
+		request_fail_param(request, "not_before", "give either delay or not_before");
+		return false;
+	}
+	if (params->delay_ms == SPEC_NONE)
+		params->delay_ms = 0; /* for a key the two are the same */
+	return true;
+}
+
 /* ---- the digest of a key's payload ----------------------------------------------------------------------------------------- */
 
 static void
@@ -207,8 +220,8 @@ static void
 submit_digest(const struct submit_params *params, const struct spec *spec, uint8_t digest[SPEC_DIGEST])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	int64_t numbers[] = {spec->pool, spec->priority, params->delay_ms, spec->timeout_ms, spec->max_attempts, spec->backoff_ms,
-	    spec->retain_ms, spec->attempts_given, spec->after_policy, spec->limits.memory_mib, spec->limits.cpu_s, spec->limits.files};
+	int64_t numbers[] = {spec->pool, spec->priority, params->delay_ms, params->not_before_ms, spec->timeout_ms, spec->max_attempts,
+	    spec->backoff_ms, spec->retain_ms, spec->attempts_given, spec->after_policy, spec->limits.memory_mib, spec->limits.cpu_s, spec->limits.files};
 
 	if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
 		abort();
@@ -300,7 +313,7 @@ submit_fill_spec(const struct request *request, const struct submit_params *para
 	spec->restricted = request->peer->role != ROLE_OPERATOR;
 	spec->priority = (int16_t)params->priority;
 	spec->submitted_ms = loop_wall_ms();
-	spec->not_before_ms = params->delay_ms > 0 ? spec->submitted_ms + params->delay_ms : SPEC_NONE;
+	spec->not_before_ms = params->delay_ms > 0 ? spec->submitted_ms + params->delay_ms : params->not_before_ms;
 	spec->timeout_ms = params->timeout_ms;
 	spec->backoff_ms = params->backoff_ms;
 	spec->retain_ms = params->retain_ms;
@@ -341,14 +354,14 @@ submit_hand_over(struct request *request, enum submit_kind kind, const struct su
 static void
 submit_any(struct request *request, struct span raw, enum submit_kind kind, const struct param *table)
 {
-	struct submit_params params = {.args = SPAN_LIT("[]"), .timeout_ms = SPEC_NONE, .retain_ms = SPEC_NONE, .backoff_ms = 1000,
-	    .wait_ms = SPEC_NONE};
+	struct submit_params params = {.args = SPAN_LIT("[]"), .delay_ms = SPEC_NONE, .not_before_ms = SPEC_NONE,
+	    .timeout_ms = SPEC_NONE, .retain_ms = SPEC_NONE, .backoff_ms = 1000, .wait_ms = SPEC_NONE};
 	const struct task *task;
 	struct spec spec = {0};
 	int64_t count = 1;
 
-	if (!request_params(request, raw, table, &params) || (task = submit_find_task(request, &params)) == NULL ||
-	    !submit_pool(request, &params, task, &spec.pool))
+	if (!request_params(request, raw, table, &params) || !submit_check_times(request, &params) ||
+	    (task = submit_find_task(request, &params)) == NULL || !submit_pool(request, &params, task, &spec.pool))
 		return;
 	if (kind == SUBMIT_MAP) {
 		if (!submit_check_items(request, task, params.items, &spec.idempotent, &count))

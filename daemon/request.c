@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/mem.h"
 #include "daemon/server.h"
+#include "proto/datetime.h"
 
 #define BATCH_MAX 1000
 #define VALUES_MAX 100000
@@ -335,6 +336,17 @@ param_read_duration(struct request *request, const struct param *param, struct s
 }
 
 static bool
+param_read_time(struct request *request, const struct param *param, struct span value, int64_t *out)
+{
+	char text[64];
+
+	if (jsonspan_string_copy(value, text, sizeof(text)) == 0 && datetime_read(text, out) == 0)
+		return true;
+	request_fail_param(request, param->name, "%s must be a time like \"2026-11-21T02:30:00.123Z\", from 1970 on", param->name);
+	return false;
+}
+
+static bool
 param_read(struct request *request, const struct param *param, struct span value, void *out)
 {
 	switch (param->kind) {
@@ -352,6 +364,8 @@ param_read(struct request *request, const struct param *param, struct span value
 			return true;
 		request_fail_param(request, param->name, "%s must be true or false", param->name);
 		return false;
+	case PARAM_TIME:
+		return param_read_time(request, param, value, out);
 	}
 	return false;
 }

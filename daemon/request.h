@@ -114,6 +114,7 @@ enum param_kind {
 	PARAM_INTEGER,  /* int64_t from min to max */
 	PARAM_DURATION, /* int64_t milliseconds; seconds in the request */
 	PARAM_BOOL,     /* bool */
+	PARAM_TIME,     /* int64_t milliseconds since the epoch; RFC 3339 in the request */
 };
 
 /* A row of a method's table of parameters: where it goes in a struct of the method's own, which holds the defaults before. */

@@ -5,6 +5,8 @@ noinst_LTLIBRARIES += libproto.la
 
 libproto_la_SOURCES = \
 	proto/bytes.h \
+	proto/datetime.c \
+	proto/datetime.h \
 	proto/envelope.c \
 	proto/envelope.h \
 	proto/errors.c \

@@ -332,7 +332,7 @@ def test_unbuilt_is_refused(t):
     first = c.submit("exec", {"argv": gate.argv()})
     gate.started()
     for name, value in (("after", [first]), ("expires", 0.001), ("webhook", "http://127.0.0.1:9/"),
-                        ("limits", {"memory_mib": 64}), ("not_before", "2099-01-01T00:00:00.000Z")):
+                        ("limits", {"memory_mib": 64})):
         try:
             job = c.call("submit", {name: value}, task="noop")
         except Exception as refusal:

@@ -65,6 +65,10 @@ check_PROGRAMS += tests/unit/test_selection
 tests_unit_test_selection_SOURCES = tests/unit/test_selection.c
 tests_unit_test_selection_LDADD = $(proto_ldadd)
 
+check_PROGRAMS += tests/unit/test_datetime
+tests_unit_test_datetime_SOURCES = tests/unit/test_datetime.c
+tests_unit_test_datetime_LDADD = $(proto_ldadd)
+
 check_PROGRAMS += tests/unit/test_proto_words
 tests_unit_test_proto_words_SOURCES = tests/unit/test_proto_words.c
 tests_unit_test_proto_words_LDADD = $(proto_ldadd)
