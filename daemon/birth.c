@@ -196,6 +196,7 @@ birth_store(struct birth *birth)
 	    .lost_error = "{\"type\":\"Lost\",\"message\":\"it was running when the daemon or the machine ended, and may not be run again\","
 			  "\"attempt\":%d}",
 	    .cancelled_error = "{\"type\":\"Cancelled\",\"message\":\"cancelled\",\"attempt\":%d}",
+	    .expired_error = "{\"type\":\"Expired\",\"message\":\"it had not begun when its time to expire came\"}",
 	    .backoff_ms = dispatch_backoff};
 	enum store_open_result result;
 
@@ -293,7 +294,7 @@ birth_job_ended(const struct store_row *row, void *arg)
 
 	waiters_tell(birth->server.waiters, row);
 	outfiles_news(birth->server.outfiles, row->id);
-	if (row->spec.task != NULL && row->spec.retain_ms != SPEC_NONE)
+	if (row->spec.retain_ms != SPEC_NONE)
 		retain_ms = row->spec.retain_ms;
 	retention_note(birth->retention, row->finished_ms + retain_ms);
 }

@@ -150,7 +150,7 @@ dispatch_pick(struct dispatch *dispatch, uint8_t pool)
 		return true;
 	}
 	dispatch_begin_attempt(dispatch, job);
-	if (job->spec->pure && job->cancelling == 0) {
+	if (job->spec->pure && job->cancelling == 0 && job->spec->expires_ms == SPEC_NONE) {
 		dispatch_loosen(dispatch, job, true);
 		dispatch_step(dispatch, job, FSM_E_SEND);
 	} else {
@@ -255,7 +255,7 @@ dispatch_try_at_once(struct dispatch *dispatch, struct job *job, struct store_pu
 	    !dispatch_place(dispatch, job))
 		return;
 	dispatch_begin_attempt(dispatch, job);
-	if (job->spec->pure && job->spec->timeout_ms == SPEC_NONE) {
+	if (job->spec->pure && job->spec->timeout_ms == SPEC_NONE && job->spec->expires_ms == SPEC_NONE) {
 		dispatch_loosen(dispatch, job, true);
 		dispatch->n_early++;
 		dispatch_send(dispatch, job);

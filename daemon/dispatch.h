@@ -42,8 +42,8 @@ struct dispatch_config {
 
 struct dispatch_callbacks {
 	/*
-	 * A job has ended, and that is durable. row is whole (with spec, args and json) when the job was in memory; else it has only id, state, seq
-	 * and finished_ms, and row->spec.task is NULL. Lives during the call.
+	 * A job has ended, and that is durable. row is whole (with spec, args and json) when the job was in memory; else it has only id, state, seq,
+	 * finished_ms and spec.retain_ms (where known), and row->spec.task is NULL. Lives during the call.
 	 */
 	void (*ended)(const struct store_row *row, void *arg);
 	/* More output of a running command, or a new attempt of it. */

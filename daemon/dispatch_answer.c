@@ -227,7 +227,7 @@ answer_cancelled_in_store(struct dispatch *dispatch, const struct store_cancel *
 
 	if (job == NULL || job->line == NULL) {
 		row.finished_ms = cancel->now_ms;
-		row.started_ms = SPEC_NONE;
+		row.started_ms = row.spec.retain_ms = SPEC_NONE;
 		if (job == NULL)
 			queues_count_pending(&dispatch->queues, queues_get(&dispatch->queues, cancel->queue), cancel->job_owner, -1);
 		else if (job->state == FSM_PICKED)
@@ -263,6 +263,40 @@ answer_cancel(struct dispatch *dispatch, struct store_cancel *cancel)
 			answer_cancel_running(dispatch, job, request);
 	}
 	dispatch_cancel_request_free(request);
+}
+
+/* Out of its line: it has ended in the store. */
+static void
+answer_leave_line(struct dispatch *dispatch, struct job *job)
+{
+	struct line *line = job->line;
+
+	line_remove(line, job);
+	queues_relist(&dispatch->queues, line);
+	answer_uncount(dispatch, job);
+	dispatch_step(dispatch, job, FSM_E_CANCELLED);
+	dispatch_want_fill(dispatch, line);
+	queues_tidy_line(&dispatch->queues, line);
+}
+
+/* The store has ended a job that had not begun. */
+static void
+answer_gone(struct dispatch *dispatch, const struct store_gone *gone)
+{
+	struct store_row row = {.id = gone->id, .place = STORE_DONE, .state = JOB_FAILED, .seq = gone->seq};
+	struct job *job = job_find(&dispatch->jobs, gone->id);
+
+	row.finished_ms = gone->finished_ms;
+	row.started_ms = SPEC_NONE;
+	row.spec.retain_ms = gone->retain_ms;
+	if (job == NULL)
+		queues_count_pending(&dispatch->queues, queues_get(&dispatch->queues, gone->queue), gone->owner, -1);
+	else if (job->line != NULL)
+		answer_leave_line(dispatch, job);
+	else
+		dispatch_step(dispatch, job, FSM_E_CANCELLED); /* picked: its start is refused */
+	dispatch->stats.failed++;
+	dispatch->callbacks.ended(&row, dispatch->callbacks.arg);
 }
 
 static void
@@ -464,6 +498,8 @@ dispatch_answer_committed(struct dispatch *dispatch, struct store_batch *batch)
 	}
 	for (size_t i = 0; i < batch->n_cancel; i++)
 		answer_cancel(dispatch, &batch->cancel[i]);
+	for (size_t i = 0; i < batch->n_gone; i++)
+		answer_gone(dispatch, &batch->gone[i]);
 	for (size_t i = 0; i < batch->n_start; i++)
 		answer_start(dispatch, &batch->start[i]);
 	answer_promote(dispatch, &batch->promote);

@@ -29,7 +29,7 @@ enum fsm_event {
 	FSM_E_SEND,       /* chosen, pure: sent without asking */
 	FSM_E_STARTED,    /* the store says: started */
 	FSM_E_UNSTARTED,  /* the store says: not any more */
-	FSM_E_CANCELLED,  /* the store has ended it as cancelled before it began */
+	FSM_E_CANCELLED,  /* the store has ended it before it began: cancelled, or expired */
 	FSM_E_STOP,       /* cancel or time-out of running work */
 	FSM_E_OUTCOME,    /* an outcome, and its tree is empty */
 	FSM_E_WITHDRAWN,  /* taken back from a worker before it began */

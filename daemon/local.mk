@@ -110,6 +110,7 @@ libdaemon_la_SOURCES = \
 	daemon/store_sqlite/checkpoint.c \
 	daemon/store_sqlite/commit.c \
 	daemon/store_sqlite/db.h \
+	daemon/store_sqlite/expire.c \
 	daemon/store_sqlite/feed.c \
 	daemon/store_sqlite/fill.c \
 	daemon/store_sqlite/names.c \

@@ -21,7 +21,7 @@ struct submit_params {
 	struct span task, args, items;
 	char lane[8], queue[128], label[256], key[256];
 	int64_t priority, max_attempts;
-	int64_t delay_ms, not_before_ms, timeout_ms, backoff_ms, retain_ms, wait_ms;
+	int64_t delay_ms, not_before_ms, expires_ms, timeout_ms, backoff_ms, retain_ms, wait_ms;
 };
 
 #define COMMON_PARAMS                                                                                                  \
@@ -32,6 +32,7 @@ struct submit_params {
 	{"max_attempts", PARAM_INTEGER, PARAM_AT(submit_params, max_attempts), 0, 1, 1000000},                         \
 	{"delay", PARAM_DURATION, PARAM_AT(submit_params, delay_ms), 0, 0, 0},                                         \
 	{"not_before", PARAM_TIME, PARAM_AT(submit_params, not_before_ms), 0, 0, 0},                                   \
+	{"expires", PARAM_DURATION, PARAM_AT(submit_params, expires_ms), 0, 0, 0},                                     \
 	{"timeout", PARAM_DURATION, PARAM_AT(submit_params, timeout_ms), 0, 0, 0},                                     \
 	{"backoff", PARAM_DURATION, PARAM_AT(submit_params, backoff_ms), 0, 0, 0},                                     \
 	{"retain", PARAM_DURATION, PARAM_AT(submit_params, retain_ms), 0, 0, 0}
@@ -220,8 +221,8 @@ static void
 submit_digest(const struct submit_params *params, const struct spec *spec, uint8_t digest[SPEC_DIGEST])
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	int64_t numbers[] = {spec->pool, spec->priority, params->delay_ms, params->not_before_ms, spec->timeout_ms, spec->max_attempts,
-	    spec->backoff_ms, spec->retain_ms, spec->attempts_given, spec->after_policy, spec->limits.memory_mib, spec->limits.cpu_s, spec->limits.files};
+	int64_t numbers[] = {spec->pool, spec->priority, params->delay_ms, params->not_before_ms, params->expires_ms, spec->timeout_ms,
+	    spec->max_attempts, spec->backoff_ms, spec->retain_ms, spec->attempts_given, spec->after_policy, spec->limits.memory_mib, spec->limits.cpu_s, spec->limits.files};
 
 	if (ctx == NULL || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
 		abort();
@@ -317,7 +318,7 @@ submit_fill_spec(const struct request *request, const struct submit_params *para
 	spec->timeout_ms = params->timeout_ms;
 	spec->backoff_ms = params->backoff_ms;
 	spec->retain_ms = params->retain_ms;
-	spec->expires_ms = SPEC_NONE;
+	spec->expires_ms = params->expires_ms != SPEC_NONE ? spec->submitted_ms + params->expires_ms : SPEC_NONE;
 	if (spec->key != NULL)
 		submit_digest(params, spec, spec->digest);
 }
@@ -355,7 +356,7 @@ static void
 submit_any(struct request *request, struct span raw, enum submit_kind kind, const struct param *table)
 {
 	struct submit_params params = {.args = SPAN_LIT("[]"), .delay_ms = SPEC_NONE, .not_before_ms = SPEC_NONE,
-	    .timeout_ms = SPEC_NONE, .retain_ms = SPEC_NONE, .backoff_ms = 1000, .wait_ms = SPEC_NONE};
+	    .expires_ms = SPEC_NONE, .timeout_ms = SPEC_NONE, .retain_ms = SPEC_NONE, .backoff_ms = 1000, .wait_ms = SPEC_NONE};
 	const struct task *task;
 	struct spec spec = {0};
 	int64_t count = 1;

@@ -12,7 +12,7 @@ void
 store_batch_clear(struct store_batch *batch)
 {
 	batch->n_finish = batch->n_release = batch->n_put = batch->n_cancel = batch->n_start = 0;
-	batch->n_fill = batch->n_forget = 0;
+	batch->n_fill = batch->n_forget = batch->n_gone = 0;
 	batch->promote = (struct store_promote){0};
 	batch->high_water = 0;
 	batch->verdict = STORE_COMMITTED;
@@ -30,6 +30,7 @@ store_batch_done(struct store_batch *batch)
 	free(batch->start);
 	free(batch->fill);
 	free(batch->forget);
+	free(batch->gone);
 	*batch = (struct store_batch){0};
 }
 

@@ -36,7 +36,7 @@ enum store_answer {
 	STORE_KEY_CONFLICT, /* put: the key is known with another digest */
 	STORE_CANCELLED,    /* cancel: it had not begun and has ended as cancelled now */
 	STORE_REQUESTED,    /* cancel: it runs; the request is durable */
-	STORE_ENDED,        /* cancel: it had ended; start: it is not ready any more */
+	STORE_ENDED,        /* cancel: it had ended; start: it is not ready any more, or it has expired (then it is among the gone) */
 	STORE_NOT_FOUND,    /* cancel: unknown, or another owner's */
 };
 
@@ -148,13 +148,26 @@ struct store_fill {
 	bool end;             /* nothing is left behind the last row */
 };
 
-/* Delayed jobs whose time has come: at most n go from delayed to ready. */
+/*
+ * What is due: delayed jobs whose time has come, at most n, go from delayed to ready; jobs that have not begun their first attempt by
+ * spec->expires_ms end, a thousand a commit. What is left over is due at once: next_due_ms says so.
+ */
 struct store_promote {
 	bool wanted;
 	int64_t now_ms;
 	size_t n;
 	struct store_ready *rows; /* answer: malloc'ed */
 	size_t n_rows;
+};
+
+/* A job that had not begun and that the store itself has ended, as failed. */
+struct store_gone {
+	int64_t id;
+	int64_t seq;
+	int64_t finished_ms;
+	int64_t retain_ms; /* as in its spec */
+	char queue[128];
+	char owner[128];
 };
 
 enum store_verdict {
@@ -179,13 +192,15 @@ struct store_batch {
 	struct store_promote promote;
 	struct store_fill *fill;
 	size_t n_fill, fill_capacity;
+	struct store_gone *gone; /* answer: taken after those of cancel and before those of start */
+	size_t n_gone, gone_capacity;
 	int64_t *forget; /* ended jobs to delete (retention); those that have not ended are left */
 	size_t n_forget, forget_capacity;
 	int64_t high_water; /* the highest id handed out so far: durable with the batch */
 
 	enum store_verdict verdict;
 	char reason[256];       /* verdict other than COMMITTED: for the log and the user */
-	int64_t next_due_ms;    /* answer: when the next delayed job is due, SPEC_NONE if none */
+	int64_t next_due_ms;    /* answer: when promote has something to do, SPEC_NONE if never */
 	void (*done)(struct store_batch *batch, void *arg);
 	void *arg;
 	struct mail mail; /* the store's */
@@ -311,13 +326,14 @@ struct store_open_config {
 	/* Error object of a job that is ended as Lost, and as Cancelled (cancel was requested); attempt is added by the store's caller: a format with one %d. */
 	const char *lost_error;
 	const char *cancelled_error; /* used where the row holds no cancel error of its own */
+	const char *expired_error;   /* of a job that the store ends as Expired */
 	int64_t (*backoff_ms)(int64_t first_ms, int attempt); /* pause before the next attempt */
 };
 
 struct store_opened {
 	int64_t next_id;         /* behind all that were ever handed out */
 	uint64_t incarnation;    /* rising at each open: tokens begin with it */
-	int64_t next_due_ms;     /* of the delayed */
+	int64_t next_due_ms;     /* as of a batch */
 	int64_t recovered_lost, recovered_again, recovered_cancelled;
 	struct store_line *lines;
 	size_t n_lines;

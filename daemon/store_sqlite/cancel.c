@@ -10,16 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What job tells about the one that is to be cancelled. */
-struct cancel_job {
-	int64_t line;
-	int priority;
-	int64_t retain_ms;
-};
-
 /* 1 and *ret_job, or 0 when it is unknown or not to be touched by this owner. */
 static int
-cancel_find(struct sq_db *db, struct store_cancel *cancel, struct cancel_job *ret_job)
+cancel_find(struct sq_db *db, struct store_cancel *cancel, struct sq_pending *ret_job)
 {
 	sqlite3_stmt *row = db->statements[SQ_JOB_GET];
 	const struct sq_line *line;
@@ -33,6 +26,7 @@ cancel_find(struct sq_db *db, struct store_cancel *cancel, struct cancel_job *re
 	ret_job->line = sqlite3_column_int64(row, 0);
 	ret_job->priority = sqlite3_column_int(row, 1);
 	ret_job->retain_ms = sq_column_time(row, 2);
+	ret_job->expires_ms = sq_column_time(row, 4);
 	sq_reset(db, SQ_JOB_GET);
 	line = sq_names_get_line(&db->names, ret_job->line);
 	if (line == NULL)
@@ -44,38 +38,6 @@ cancel_find(struct sq_db *db, struct store_cancel *cancel, struct cancel_job *re
 	snprintf(cancel->queue, sizeof(cancel->queue), "%s", sq_names_get_text(&db->names, line->queue));
 	snprintf(cancel->job_owner, sizeof(cancel->job_owner), "%s", owner);
 	return 1;
-}
-
-/* The attempts it has had when it is found there: 1; 0 when it is not. It is taken out. */
-static int
-cancel_take(struct sq_db *db, enum sq_statement get, enum sq_statement drop, int32_t *ret_attempts)
-{
-	int found = sq_row(db, get);
-
-	if (found <= 0)
-		return found;
-	*ret_attempts = sqlite3_column_int(db->statements[get], 0);
-	sq_reset(db, get);
-	return sq_drop(db, drop);
-}
-
-static int
-cancel_take_pending(struct sq_db *db, struct store_cancel *cancel, const struct cancel_job *job, int32_t *ret_attempts)
-{
-	int found;
-
-	sq_bind_ready(db, SQ_READY_GET, job->line, job->priority, cancel->id);
-	sq_bind_ready(db, SQ_READY_DROP, job->line, job->priority, cancel->id);
-	found = cancel_take(db, SQ_READY_GET, SQ_READY_DROP, ret_attempts);
-	cancel->was = STORE_READY;
-	if (found != 0)
-		return found;
-	sq_bind(db, SQ_DELAYED_GET, 1, cancel->id);
-	sq_bind(db, SQ_DELAYED_DROP, 1, cancel->id);
-	found = cancel_take(db, SQ_DELAYED_GET, SQ_DELAYED_DROP, ret_attempts);
-	cancel->was = STORE_DELAYED;
-	db->delayed_changed = db->delayed_changed || found > 0;
-	return found;
 }
 
 static int
@@ -92,7 +54,7 @@ cancel_one(struct sq_db *db, struct store_cancel *cancel)
 {
 	struct store_end end = {
 	    .state = JOB_CANCELLED, .json = cancel->error, .started_ms = SPEC_NONE, .finished_ms = cancel->now_ms};
-	struct cancel_job job = {0};
+	struct sq_pending job = {.id = cancel->id};
 	int found = cancel_find(db, cancel, &job);
 
 	cancel->answer = STORE_NOT_FOUND;
@@ -104,7 +66,7 @@ cancel_one(struct sq_db *db, struct store_cancel *cancel)
 	if (found != 0)
 		return found < 0 ? -1 : 0;
 	cancel->answer = STORE_CANCELLED;
-	found = cancel_take_pending(db, cancel, &job, &end.attempt);
+	found = sq_pending_take(db, &job, &cancel->was, &end.attempt);
 	if (found != 0) {
 		end.until_ms = job.retain_ms != SPEC_NONE ? cancel->now_ms + job.retain_ms : cancel->until_ms;
 		return found < 0 ? -1 : sq_ends_put(db, cancel->id, &end, &cancel->seq);

@@ -225,6 +225,8 @@ sq_finish(struct sq_db *db, struct store_batch *batch)
 
 		if (found < 0)
 			return -1;
+		if (found > 0 && finish->from_ready && sq_expiring_drop(db, finish->spec->expires_ms, finish->spec->id) < 0)
+			return -1;
 		finish->answer = found > 0 ? STORE_OK : STORE_FENCED;
 		finish->seq = found > 0 ? sq_ends_note(db, finish->spec->id, &finish->end) : 0;
 	}
@@ -241,12 +243,14 @@ release_to(struct sq_db *db, const struct store_release *release)
 
 	if (sq_names_spec(db, spec, &task, &line) < 0)
 		return -1;
+	if (release->attempt == 0 && sq_expiring_add(db, spec->expires_ms, spec->id) < 0)
+		return -1;
 	if (release->run_at_ms == SPEC_NONE) {
 		sq_bind_ready(db, SQ_READY_ADD, line, spec->priority, spec->id);
 		sq_bind(db, SQ_READY_ADD, 4, release->attempt);
 		return sq_run(db, SQ_READY_ADD);
 	}
-	db->delayed_changed = true;
+	db->due_changed = true;
 	sq_bind(db, SQ_DELAYED_ADD, 1, spec->id);
 	sq_bind(db, SQ_DELAYED_ADD, 2, release->run_at_ms);
 	sq_bind(db, SQ_DELAYED_ADD, 3, release->attempt);
@@ -344,7 +348,50 @@ start_feed_column(const struct sq_feed *base, sqlite3_context *context, int colu
 static const struct spec *
 start_spec(const struct store_batch *batch, size_t i)
 {
-	return i < batch->n_start ? batch->start[i].spec : NULL;
+	return i < batch->n_start && batch->start[i].answer == STORE_OK ? batch->start[i].spec : NULL;
+}
+
+/* Those that may not begin any more; the loop has seen them before their time was over. */
+static void
+start_find_late(struct store_batch *batch, int64_t *ret_now_ms)
+{
+	*ret_now_ms = SPEC_NONE;
+	for (size_t i = 0; i < batch->n_start; i++) {
+		struct store_start *start = &batch->start[i];
+
+		start->answer = STORE_OK;
+		if (start->spec->expires_ms == SPEC_NONE || start->attempt > 1)
+			continue;
+		if (*ret_now_ms == SPEC_NONE)
+			*ret_now_ms = loop_wall_ms();
+		if (start->spec->expires_ms <= *ret_now_ms)
+			start->answer = STORE_ENDED;
+	}
+}
+
+static int
+start_expire(struct sq_db *db, struct store_batch *batch, const struct spec *spec, int64_t now_ms)
+{
+	struct sq_pending job = {
+	    .id = spec->id, .priority = spec->priority, .retain_ms = spec->retain_ms, .expires_ms = spec->expires_ms};
+	int64_t task;
+
+	return sq_names_spec(db, spec, &task, &job.line) < 0 ? -1 : sq_expire_one(db, batch, &job, now_ms);
+}
+
+static int
+start_one(struct sq_db *db, struct change_run *run, struct store_batch *batch, size_t i, int64_t now_ms)
+{
+	struct store_start *start = &batch->start[i];
+	int found;
+
+	if (start->answer != STORE_OK)
+		return start_expire(db, batch, start->spec, now_ms);
+	found = change_run_take(db, run, i);
+	if (found > 0 && start->attempt == 1 && sq_expiring_drop(db, start->spec->expires_ms, start->spec->id) < 0)
+		return -1;
+	start->answer = found > 0 ? STORE_OK : STORE_ENDED;
+	return found < 0 ? -1 : 0;
 }
 
 int
@@ -354,14 +401,13 @@ sq_start(struct sq_db *db, struct store_batch *batch)
 	struct start_feed feed = {
 	    .feed = {start_feed_next, start_feed_column}, .starts = batch->start, .n = batch->n_start};
 	bool some = false;
+	int64_t now_ms;
 
+	start_find_late(batch, &now_ms);
 	for (size_t i = 0; i < batch->n_start; i++) {
-		int found = change_run_take(db, &run, i);
-
-		if (found < 0)
+		if (start_one(db, &run, batch, i, now_ms) < 0)
 			return -1;
-		batch->start[i].answer = found > 0 ? STORE_OK : STORE_ENDED;
-		some = some || found > 0;
+		some = some || batch->start[i].answer == STORE_OK;
 	}
 	return some ? sq_feed_run(db, SQ_RUNNING_PUT, &feed.feed) : 0;
 }

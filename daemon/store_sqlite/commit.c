@@ -66,7 +66,7 @@ sq_rollback(struct sq_db *db)
 	if (!sqlite3_get_autocommit(db->sqlite) && sq_run(db, SQ_ROLLBACK) < 0)
 		return -1;
 	db->meta = db->saved;
-	db->delayed_changed = true;
+	db->due_changed = true;
 	db->n_ends = 0;
 	if (added && sq_names_load(db) < 0)
 		return -1;
@@ -123,6 +123,7 @@ commit_fail(struct sq_db *db, struct store_batch *batch)
 	batch->verdict = commit_verdict(&db->failure, db->committing);
 	snprintf(batch->reason, sizeof(batch->reason), "%s", db->failure.text);
 	sq_batch_drop_rows(batch);
+	batch->n_gone = 0;
 	if (sq_rollback(db) < 0) {
 		batch->verdict = STORE_UNKNOWN;
 		snprintf(batch->reason, sizeof(batch->reason), "after a failure: %s", db->failure.text);
@@ -158,6 +159,7 @@ commit_members(struct sq_db *db, struct store_batch *batch)
 	    sq_put,
 	    sq_cancel,
 	    sq_start,
+	    sq_expire,
 	    sq_promote,
 	    sq_fill,
 	    sq_forget,
@@ -179,6 +181,7 @@ sq_commit(struct sq_db *db, struct store_batch *batch)
 
 	batch->verdict = STORE_COMMITTED;
 	batch->reason[0] = '\0';
+	batch->n_gone = 0;
 	if (db->broken) {
 		batch->verdict = STORE_UNKNOWN;
 		snprintf(batch->reason, sizeof(batch->reason), "%s", db->reason);

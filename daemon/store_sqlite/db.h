@@ -3,9 +3,9 @@
  * includes it, and nowhere else stands sqlite3.h.
  *
  * A file each: schema (the tables, making and opening the file), statements (all SQL, prepared once), names (texts as
- * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, fill (the members of a batch),
- * commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey (reads),
- * recover (what an earlier daemon left), thread.
+ * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, expire, fill (the members of a
+ * batch), commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey
+ * (reads), recover (what an earlier daemon left), thread.
  *
  * struct sq_db is used by one thread at a time: by the one that opens, then by the journal thread, then by the one that
  * closes. Functions here return 0, or -1 with db->failure telling what SQLite said; nothing is logged.
@@ -71,6 +71,11 @@ enum sq_statement {
 	SQ_DELAYED_NEXT,
 	SQ_DELAYED_TIMELY,
 	SQ_DELAYED_ALL,
+	SQ_EXPIRING_PUT,
+	SQ_EXPIRING_ADD,
+	SQ_EXPIRING_DROP,
+	SQ_EXPIRING_DUE,
+	SQ_EXPIRING_NEXT,
 	SQ_RUNNING_DROP,
 	SQ_RUNNING_TAKE,
 	SQ_RUNNING_GET,
@@ -199,6 +204,7 @@ struct sq_db {
 	char *path;
 	int64_t retention_ms;
 	char *cancelled_error;
+	char *expired_error;
 
 	struct sq_meta meta;  /* as the open transaction leaves it */
 	struct sq_meta saved; /* as it is durable */
@@ -208,7 +214,7 @@ struct sq_db {
 	int64_t top;	      /* the highest id that has a row in job, or saved.high_water */
 	int64_t seq;	      /* the last that was given */
 
-	bool delayed_changed; /* next_due_ms is out of date */
+	bool due_changed; /* next_due_ms is out of date */
 	int64_t next_due_ms;
 	int64_t done_rows;   /* -1: not counted yet */
 	int64_t done_change; /* by the open transaction */
@@ -239,7 +245,7 @@ void sq_schema_trust(struct sq_db *db);
 enum store_open_result sq_schema_explain(struct sq_db *db, const char *doing, char **ret_reason);
 void sq_schema_close(struct sq_db *db);
 
-/* put, change, cancel, fill: the members of a batch, each within the open transaction; their answers stand in the batch
+/* put, change, cancel, expire, fill: the members of a batch, each within the open transaction; their answers stand in the batch
  * then.
  */
 int sq_put(struct sq_db *db, struct store_batch *batch);
@@ -248,11 +254,31 @@ int sq_release(struct sq_db *db, struct store_batch *batch);
 int sq_cancel(struct sq_db *db, struct store_batch *batch);
 int sq_start(struct sq_db *db, struct store_batch *batch);
 int sq_forget(struct sq_db *db, struct store_batch *batch);
+int sq_expire(struct sq_db *db, struct store_batch *batch);
 int sq_promote(struct sq_db *db, struct store_batch *batch);
 int sq_fill(struct sq_db *db, struct store_batch *batch);
 int sq_next_due(struct sq_db *db);
 /* Looks at a few keys and deletes those that are over. */
 int sq_keys_sweep(struct sq_db *db, struct store_batch *batch);
+
+/* What must be known of a job that has not ended to take it out of where it waits. */
+struct sq_pending {
+	int64_t id;
+	int64_t line;
+	int priority;
+	int64_t retain_ms;
+	int64_t expires_ms;
+};
+
+/* expire: takes it out: 1, where it stood and the attempts it has had; 0: it is not pending; -1. */
+int sq_pending_take(struct sq_db *db, const struct sq_pending *job, enum store_place *ret_was, int32_t *ret_attempts);
+/* It has begun, or may begin again: it cannot or can expire. Nothing when it has no such time. */
+int sq_expiring_drop(struct sq_db *db, int64_t expires_ms, int64_t id);
+int sq_expiring_add(struct sq_db *db, int64_t expires_ms, int64_t id);
+/* Ends one that is late now; nothing when it is not pending. */
+int sq_expire_one(struct sq_db *db, struct store_batch *batch, const struct sq_pending *job, int64_t now_ms);
+/* Completes *end (state, json, finished_ms are the caller's), notes it (see sq_ends_note) and tells the loop of it. */
+void sq_gone_note(struct sq_db *db, struct store_batch *batch, const struct sq_pending *job, struct store_end *end);
 
 /* Gives an end its place in the order of finishing; sq_ends_write() puts all that were noted into `done`. */
 int64_t sq_ends_note(struct sq_db *db, int64_t id, const struct store_end *end);

@@ -163,7 +163,7 @@ int sq_promote(struct sq_db *db, struct store_batch *batch)
 	promote->n_rows = rows.n;
 	if (more < 0)
 		return -1;
-	db->delayed_changed = db->delayed_changed || rows.n > 0;
+	db->due_changed = db->due_changed || rows.n > 0;
 	for (size_t i = 0; i < rows.n; i++) {
 		if (promote_one(db, &rows.rows[i]) < 0)
 			return -1;
@@ -171,14 +171,26 @@ int sq_promote(struct sq_db *db, struct store_batch *batch)
 	return 0;
 }
 
+static int next_due_of(struct sq_db *db, enum sq_statement which)
+{
+	int64_t at_ms;
+
+	if (sq_row(db, which) < 0)
+		return -1;
+	at_ms = sq_column_time(db->statements[which], 0);
+	sq_reset(db, which);
+	if (at_ms != SPEC_NONE && (db->next_due_ms == SPEC_NONE || at_ms < db->next_due_ms))
+		db->next_due_ms = at_ms;
+	return 0;
+}
+
 int sq_next_due(struct sq_db *db)
 {
-	if (!db->delayed_changed)
+	if (!db->due_changed)
 		return 0;
-	if (sq_row(db, SQ_DELAYED_NEXT) < 0)
+	db->next_due_ms = SPEC_NONE;
+	if (next_due_of(db, SQ_DELAYED_NEXT) < 0 || next_due_of(db, SQ_EXPIRING_NEXT) < 0)
 		return -1;
-	db->next_due_ms = sq_column_time(db->statements[SQ_DELAYED_NEXT], 0);
-	sq_reset(db, SQ_DELAYED_NEXT);
-	db->delayed_changed = false;
+	db->due_changed = false;
 	return 0;
 }

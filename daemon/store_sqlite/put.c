@@ -93,6 +93,7 @@ struct put_feed {
 	const struct sq_put *rows;
 	size_t n;
 	bool by_place; /* those of place; else those that are plain or not */
+	bool expiring; /* with by_place: those that may expire, wherever they wait */
 	bool plain;
 	enum store_place place;
 	size_t at;   /* where next() goes on */
@@ -104,12 +105,19 @@ struct put_feed {
 	struct span args;
 };
 
+static bool put_may_expire(const struct store_put *put)
+{
+	return put->spec->expires_ms != SPEC_NONE && put->place != STORE_RUNNING && put->place != STORE_DONE;
+}
+
 static bool put_feed_takes(const struct put_feed *feed, size_t at)
 {
 	const struct store_put *put = &feed->puts[at];
 
 	if (put->answer != STORE_OK)
 		return false;
+	if (feed->expiring)
+		return put_may_expire(put);
 	return feed->by_place ? put->place == feed->place : feed->rows[at].plain == feed->plain;
 }
 
@@ -205,6 +213,13 @@ static void put_delayed_column(const struct sq_feed *base, sqlite3_context *cont
 	}
 }
 
+static void put_expiring_column(const struct sq_feed *base, sqlite3_context *context, int column)
+{
+	const struct put_feed *feed = (const struct put_feed *)base;
+
+	sqlite3_result_int64(context, column == 0 ? feed->put->spec->expires_ms : feed->id);
+}
+
 static void put_running_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
@@ -246,8 +261,8 @@ static int put_answer(struct sq_db *db, struct store_put *put, struct sq_put *ro
 	assert(put->place != STORE_DONE || put->count == 1);
 	if (put->place == STORE_DONE)
 		put->seq = sq_ends_note(db, spec->id, &put->end);
-	if (put->place == STORE_DELAYED)
-		db->delayed_changed = true;
+	if (put->place == STORE_DELAYED || put_may_expire(put))
+		db->due_changed = true;
 	if (db->top < spec->id + put->count - 1)
 		db->top = spec->id + put->count - 1;
 	return 0;
@@ -264,11 +279,13 @@ static int put_insert(struct sq_db *db, const struct store_batch *batch)
 {
 	struct put_feed jobs = {.puts = batch->put, .rows = db->puts, .n = batch->n_put};
 	struct put_feed places = jobs;
-	bool has_plain[2] = {false, false}, has_place[4] = {false, false, false, false};
+	bool has_plain[2] = {false, false}, has_place[4] = {false, false, false, false}, has_expiring = false;
 
 	for (size_t i = 0; i < batch->n_put; i++) {
-		if (batch->put[i].answer == STORE_OK)
-			has_plain[db->puts[i].plain] = has_place[batch->put[i].place] = true;
+		if (batch->put[i].answer != STORE_OK)
+			continue;
+		has_plain[db->puts[i].plain] = has_place[batch->put[i].place] = true;
+		has_expiring = has_expiring || put_may_expire(&batch->put[i]);
 	}
 	if (has_plain[false] && put_run(db, SQ_JOB_PUT, jobs, put_job_column) < 0)
 		return -1;
@@ -284,6 +301,9 @@ static int put_insert(struct sq_db *db, const struct store_batch *batch)
 		return -1;
 	places.place = STORE_RUNNING;
 	if (has_place[STORE_RUNNING] && put_run(db, SQ_RUNNING_PUT, places, put_running_column) < 0)
+		return -1;
+	places.expiring = true;
+	if (has_expiring && put_run(db, SQ_EXPIRING_PUT, places, put_expiring_column) < 0)
 		return -1;
 	return sq_ends_write(db);
 }

@@ -73,7 +73,7 @@ recover_again(struct recover *recover, const struct spec *spec, int attempt)
 	int64_t task, line;
 
 	recover->opened->recovered_again++;
-	db->delayed_changed = true;
+	db->due_changed = true;
 	if (sq_names_spec(db, spec, &task, &line) < 0)
 		return -1;
 	sq_bind(db, SQ_DELAYED_ADD, 1, spec->id);
@@ -236,7 +236,7 @@ recover_transact(struct recover *recover)
 	db->meta.incarnation++;
 	db->meta.high_water = db->top;
 	db->meta_owed = true;
-	db->delayed_changed = true;
+	db->due_changed = true;
 	if (recover_running(recover) < 0 || recover_names(db) < 0 || recover_count_lines(db, recover->opened) < 0 ||
 	    recover_count_delayed(db, recover->opened) < 0 || sq_next_due(db) < 0)
 		return -1;

@@ -46,6 +46,8 @@ static const char schema_sql[] =
     "CREATE TABLE ready (line, rank, id, attempts NOT NULL, PRIMARY KEY (line, rank, id)) WITHOUT ROWID;"
     "CREATE TABLE delayed (id INTEGER PRIMARY KEY, run_at NOT NULL, attempts NOT NULL, line NOT NULL);"
     "CREATE INDEX delayed_run_at ON delayed (run_at);"
+    /* jobs that have not begun and may not begin after that time */
+    "CREATE TABLE expiring (at, id, PRIMARY KEY (at, id)) WITHOUT ROWID;"
     /* cancel: the error object with which it shall end, once that was asked */
     "CREATE TABLE running (id INTEGER PRIMARY KEY, token NOT NULL, attempt NOT NULL, worker, started, cancel TEXT);"
     /* json: the result, or the error object; seq: the order of finishing; until: when retention may delete it */
@@ -143,6 +145,7 @@ sq_schema_close(struct sq_db *db)
 	free(db->puts);
 	free(db->sweep_key);
 	free(db->cancelled_error);
+	free(db->expired_error);
 	free(db->path);
 	*db = (struct sq_db){0};
 }
@@ -435,6 +438,7 @@ sq_schema_open(struct sq_db *db, const struct store_open_config *config, char **
 	    .path = mem_text(config->path),
 	    .retention_ms = config->retention_ms,
 	    .cancelled_error = mem_text(config->cancelled_error),
+	    .expired_error = mem_text(config->expired_error),
 	    .done_rows = -1,
 	};
 	result = schema_look(db->path, &there, ret_reason);

@@ -78,7 +78,7 @@ static const char *const statements[SQ_STATEMENTS] = {
 		    "system_us, max_rss_kib, json) "
 		    "SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12 FROM feed",
 
-    [SQ_JOB_GET] = "SELECT line, priority, retain, submitted FROM job WHERE id = ?1",
+    [SQ_JOB_GET] = "SELECT line, priority, retain, submitted, expires FROM job WHERE id = ?1",
     [SQ_JOB_DROP] = "DELETE FROM job WHERE id = ?1",
     [SQ_JOB_DROP_RANGE] = "DELETE FROM job WHERE id BETWEEN ?1 AND ?2",
     [SQ_JOB_ANY] = "SELECT 1 FROM job WHERE id BETWEEN ?1 AND ?2 LIMIT 1",
@@ -100,6 +100,13 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_DELAYED_TIMELY] = "SELECT y.attempts, " JOB " FROM delayed y LEFT JOIN job j ON j.id = y.id "
 			  "WHERE y.run_at <= ?1 ORDER BY y.run_at, y.id LIMIT ?2",
     [SQ_DELAYED_ALL] = "SELECT line, id FROM delayed ORDER BY id",
+
+    [SQ_EXPIRING_PUT] = "INSERT INTO expiring (at, id) SELECT c0, c1 FROM feed",
+    [SQ_EXPIRING_ADD] = "INSERT INTO expiring (at, id) VALUES (?1, ?2)",
+    [SQ_EXPIRING_DROP] = "DELETE FROM expiring WHERE at = ?1 AND id = ?2",
+    [SQ_EXPIRING_DUE] = "SELECT e.at, e.id, j.line, j.priority, j.retain FROM expiring e LEFT JOIN job j ON j.id = e.id "
+			"WHERE e.at <= ?1 ORDER BY e.at, e.id LIMIT ?2",
+    [SQ_EXPIRING_NEXT] = "SELECT min(at) FROM expiring",
 
     [SQ_RUNNING_DROP] = "DELETE FROM running WHERE id = ?1 AND token = ?2",
     [SQ_RUNNING_TAKE] = "DELETE FROM running WHERE id = ?1 AND token = ?2 AND cancel IS NULL",

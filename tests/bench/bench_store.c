@@ -50,6 +50,7 @@ open_store(void)
 	    .retention_ms = 604800000,
 	    .lost_error = "{}",
 	    .cancelled_error = "{}",
+	    .expired_error = "{}",
 	    .backoff_ms = backoff,
 	};
 	char *reason;

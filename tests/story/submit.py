@@ -331,7 +331,7 @@ def test_unbuilt_is_refused(t):
     gate = t.gate()
     first = c.submit("exec", {"argv": gate.argv()})
     gate.started()
-    for name, value in (("after", [first]), ("expires", 0.001), ("webhook", "http://127.0.0.1:9/"),
+    for name, value in (("after", [first]), ("webhook", "http://127.0.0.1:9/"),
                         ("limits", {"memory_mib": 64})):
         try:
             job = c.call("submit", {name: value}, task="noop")

@@ -101,6 +101,10 @@ check_PROGRAMS += tests/unit/test_store_queue
 tests_unit_test_store_queue_SOURCES = tests/unit/test_store_queue.c tests/unit/store_rig.h
 tests_unit_test_store_queue_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_store_expire
+tests_unit_test_store_expire_SOURCES = tests/unit/test_store_expire.c tests/unit/store_rig.h
+tests_unit_test_store_expire_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_store_file
 tests_unit_test_store_file_SOURCES = tests/unit/test_store_file.c tests/unit/store_rig.h
 tests_unit_test_store_file_LDADD = $(unit_ldadd)

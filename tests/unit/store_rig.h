@@ -19,6 +19,7 @@
 
 #define LOST	  "{\"type\":\"Lost\",\"attempt\":%d}"
 #define CANCELLED "{\"type\":\"Cancelled\"}"
+#define EXPIRED	  "{\"type\":\"Expired\"}"
 #define HOUR_MS	  3600000
 
 static char folder[] = "/tmp/test_store.XXXXXX";
@@ -48,6 +49,7 @@ open_any(char **ret_reason)
 	    .retention_ms = HOUR_MS,
 	    .lost_error = LOST,
 	    .cancelled_error = CANCELLED,
+	    .expired_error = EXPIRED,
 	    .backoff_ms = backoff,
 	};
 
