@@ -46,7 +46,7 @@ void show_write_cause(struct span job, struct text *out)
 	/* That it was cancelled is told by its state. */
 	type = ctl_member_is(error, "type", "Cancelled") ? NULL : ctl_member_string(error, "type");
 	message = ctl_member_string(error, "message");
-	tail = ctl_member_string(error, "stderr_tail");
+	tail = ctl_member_is(error, "stderr_tail_encoding", "base64") ? NULL : ctl_member_string(error, "stderr_tail");
 	text_add_format(out, "%s%s%s", type != NULL ? type : "", type != NULL && message != NULL ? ": " : "",
 	    message != NULL ? message : "");
 	line = tail != NULL ? show_last_line(tail) : NULL;

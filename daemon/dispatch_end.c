@@ -60,7 +60,7 @@ end_settle(struct job *job)
 {
 	struct outcome settled = {0};
 
-	if (job->cancel_error != NULL && job->outcome.error != JOB_ERROR_CANCELLED) {
+	if (job->cancel_error != NULL && !(job->settled && job->outcome.error == JOB_ERROR_CANCELLED)) {
 		settled.error = JOB_ERROR_CANCELLED;
 		settled.json = mem_text(job->cancel_error);
 		settled.len = strlen(settled.json);

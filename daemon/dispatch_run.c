@@ -280,20 +280,23 @@ dispatch_worker_outcome(struct job *job, struct outcome *outcome, void *arg)
 }
 
 static void
-dispatch_worker_died(struct job *job, bool begun, int status, void *arg)
+dispatch_worker_died(struct job *job, bool begun, int status, const struct usage *usage, void *arg)
 {
-	const char *name;
+	char name[OUTCOME_SIGNAL_SIZE];
 
 	if (!begun && job->cause == CAUSE_NONE) {
 		dispatch_not_begun(arg, job);
 		return;
 	}
 	if (WIFSIGNALED(status)) {
-		name = sigabbrev_np(WTERMSIG(status));
-		outcome_set_error(&job->outcome, JOB_ERROR_WORKER_DIED, "the worker that ran it was killed by SIG%s", name ? name : "?");
+		outcome_name_signal(WTERMSIG(status), name);
+		outcome_set_error(&job->outcome, JOB_ERROR_WORKER_DIED, "the worker that ran it was killed by %s", name);
+		outcome_add_text(&job->outcome, "signal", name, strlen(name));
 	} else {
 		outcome_set_error(&job->outcome, JOB_ERROR_WORKER_DIED, "the worker that ran it ended with status %d", WEXITSTATUS(status));
+		outcome_add_integer(&job->outcome, "exit_status", WEXITSTATUS(status));
 	}
+	job->outcome.usage = *usage;
 	dispatch_came_out(arg, job);
 }
 

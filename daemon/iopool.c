@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "daemon/mem.h"
@@ -160,6 +162,21 @@ iopool_put_outcome(struct iopool *pool, struct iojob *job)
 	return true;
 }
 
+/* A thread's time is known, its memory is everybody's. */
+static void
+iopool_run_job(struct iojob *job)
+{
+	struct rusage before, after;
+
+	getrusage(RUSAGE_THREAD, &before);
+	job->task->run(&job->call, &job->outcome);
+	getrusage(RUSAGE_THREAD, &after);
+	timersub(&after.ru_utime, &before.ru_utime, &after.ru_utime);
+	timersub(&after.ru_stime, &before.ru_stime, &after.ru_stime);
+	after.ru_maxrss = 0;
+	usage_add(&job->outcome.usage, &after);
+}
+
 static void *
 iopool_thread(void *arg)
 {
@@ -171,7 +188,7 @@ iopool_thread(void *arg)
 	pthread_mutex_lock(&pool->lock);
 	while (stay && (job = iopool_take_job(pool)) != NULL) {
 		pthread_mutex_unlock(&pool->lock);
-		job->task->run(&job->call, &job->outcome);
+		iopool_run_job(job);
 		pthread_mutex_lock(&pool->lock);
 		stay = iopool_put_outcome(pool, job);
 	}

@@ -4,15 +4,33 @@
 #include "daemon/outcome.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "daemon/mem.h"
 #include "daemon/text.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
+
+static int64_t
+usage_us(struct timeval time)
+{
+	return (int64_t)time.tv_sec * 1000000 + time.tv_usec;
+}
+
+void
+usage_add(struct usage *usage, const struct rusage *more)
+{
+	usage->user_us += usage_us(more->ru_utime);
+	usage->system_us += usage_us(more->ru_stime);
+	if (more->ru_maxrss > usage->max_rss_kib)
+		usage->max_rss_kib = more->ru_maxrss;
+	usage->known = true;
+}
 
 void
 outcome_done(struct outcome *outcome)
@@ -113,6 +131,17 @@ outcome_set_errno(struct outcome *outcome, const char *verb, const char *name, i
 	outcome_add_json(outcome, "data", (struct span){data, (size_t)n});
 }
 
+void
+outcome_name_signal(int sig, char name[OUTCOME_SIGNAL_SIZE])
+{
+	const char *known = sigabbrev_np(sig);
+
+	if (known != NULL)
+		snprintf(name, OUTCOME_SIGNAL_SIZE, "SIG%s", known);
+	else
+		snprintf(name, OUTCOME_SIGNAL_SIZE, "SIGRTMIN+%d", sig - SIGRTMIN);
+}
+
 /* Opens the error object for one more member: its name and colon are written. */
 static void
 outcome_begin_member(const struct outcome *outcome, const char *name, struct text *ret_text)
@@ -159,5 +188,19 @@ outcome_add_text(struct outcome *outcome, const char *name, const char *bytes, s
 
 	outcome_begin_member(outcome, name, &text);
 	outcome_quote(&text, bytes, len);
+	outcome_end_member(outcome, &text);
+}
+
+void
+outcome_add_bytes(struct outcome *outcome, const char *name, const char *bytes, size_t len)
+{
+	char *encoding_name = mem_format("%s_encoding", name);
+	struct text text = {0};
+
+	assert(outcome->error != JOB_ERROR_NONE && outcome->len > 2);
+	text_add(&text, outcome->json, outcome->len - 1);
+	text_add_char(&text, ',');
+	text_add_bytes(&text, name, encoding_name, bytes, len);
+	free(encoding_name);
 	outcome_end_member(outcome, &text);
 }

@@ -17,9 +17,13 @@
 struct usage {
 	int64_t user_us;
 	int64_t system_us;
-	int64_t max_rss_kib;
+	int64_t max_rss_kib; /* 0: not known (a thread has no memory of its own) */
 	bool known;
 };
+
+struct rusage;
+/* Adds what a process took, its memory as the greater of both. */
+void usage_add(struct usage *usage, const struct rusage *more);
 
 struct outcome {
 	enum job_error error; /* JOB_ERROR_NONE: it succeeded */
@@ -42,9 +46,17 @@ void outcome_set_error(struct outcome *outcome, enum job_error error, const char
 /* TaskError: "cannot open /etc/x: No such file or directory", with data {"errno":"ENOENT"}. */
 void outcome_set_errno(struct outcome *outcome, const char *verb, const char *name, int error);
 
-/* Adds a member to the error object; json is raw JSON, bytes are quoted (made valid UTF-8 where they are not). */
+/* "SIGTERM", "SIGRTMIN+3". */
+#define OUTCOME_SIGNAL_SIZE 32
+void outcome_name_signal(int sig, char name[OUTCOME_SIGNAL_SIZE]);
+
+/*
+ * Adds a member to the error object; json is raw JSON, text is quoted (made valid UTF-8 where it is not). The last adds
+ * two, the contract's Bytes: NAME and NAME_encoding.
+ */
 void outcome_add_json(struct outcome *outcome, const char *name, struct span json);
 void outcome_add_integer(struct outcome *outcome, const char *name, int64_t value);
 void outcome_add_text(struct outcome *outcome, const char *name, const char *bytes, size_t len);
+void outcome_add_bytes(struct outcome *outcome, const char *name, const char *bytes, size_t len);
 
 #endif

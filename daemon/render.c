@@ -194,7 +194,10 @@ render_usage(const struct render *render)
 		text_add_lit(render->text, ",\"system_s\":");
 		text_add_seconds_us(render->text, usage->system_us);
 		text_add_lit(render->text, ",\"max_rss_kib\":");
-		text_add_integer(render->text, usage->max_rss_kib);
+		if (usage->max_rss_kib > 0)
+			text_add_integer(render->text, usage->max_rss_kib);
+		else
+			text_add_lit(render->text, "null");
 	} else {
 		text_add_lit(render->text, "null,\"system_s\":null,\"max_rss_kib\":null");
 	}

@@ -49,37 +49,65 @@ struct spawner {
 	int signal_fd;
 	pid_t *pids;	/* by slot */
 	bool *leaving;	/* by slot: ended, its tree not proven empty */
-	int *statuses;	/* by slot, while leaving */
+	struct spawner_note *notes; /* by slot, while leaving: its GONE */
+	unsigned n_leaving;
 	bool unsettled; /* children other than live workers may be there */
 };
 
 /* ---- notes to the daemon --------------------------------------------------------------------- */
 
 static void
+spawner_send(const struct spawner *spawner, const struct spawner_note *note)
+{
+	if (fdpass_send(spawner->link, note, sizeof(*note), -1) < 0)
+		return; /* the daemon is gone, as the next reading will show */
+}
+
+static void
 spawner_tell(const struct spawner *spawner, enum spawner_news news, unsigned slot, pid_t pid, int status)
 {
 	const struct spawner_note note = {.news = news, .slot = slot, .pid = pid, .status = status};
 
-	if (fdpass_send(spawner->link, &note, sizeof(note), -1) < 0)
-		return; /* the daemon is gone, as the next reading will show */
+	spawner_send(spawner, &note);
 }
 
 /* ---- the end of workers ---------------------------------------------------------------------- */
+
+static void
+spawner_worker_ended(struct spawner *spawner, unsigned slot, int status, const struct rusage *usage)
+{
+	struct spawner_note *note = &spawner->notes[slot];
+
+	*note = (struct spawner_note){.news = SPAWNER_GONE, .slot = slot, .status = status};
+	usage_add(&note->used, usage);
+	spawner->pids[slot] = 0;
+	spawner->leaving[slot] = true;
+	spawner->n_leaving++;
+	spawner->unsettled = true;
+}
+
+/* A process that a worker left behind: its worker is known when it is the only one that leaves. */
+static void
+spawner_orphan_ended(struct spawner *spawner, const struct rusage *usage)
+{
+	for (unsigned slot = 0; spawner->n_leaving == 1 && slot < spawner->config.slots; slot++) {
+		if (spawner->leaving[slot])
+			usage_add(&spawner->notes[slot].left, usage);
+	}
+}
 
 static void
 spawner_reaped(pid_t pid, int status, const struct rusage *usage, void *arg)
 {
 	struct spawner *spawner = arg;
 
-	(void)usage;
 	for (unsigned slot = 0; slot < spawner->config.slots; slot++) {
-		if (spawner->pids[slot] != pid)
-			continue;
-		spawner->pids[slot] = 0;
-		spawner->leaving[slot] = true;
-		spawner->statuses[slot] = status;
-		spawner->unsettled = true;
+		if (spawner->pids[slot] == pid) {
+			spawner_worker_ended(spawner, slot, status, usage);
+			return;
+		}
 	}
+	spawner_orphan_ended(spawner, usage);
 }
 
 /* Reaps; ends what a dead worker left behind; then tells that it is gone. */
@@ -97,7 +125,8 @@ spawner_settle(struct spawner *spawner)
 		if (!spawner->leaving[slot])
 			continue;
 		spawner->leaving[slot] = false;
-		spawner_tell(spawner, SPAWNER_GONE, slot, 0, spawner->statuses[slot]);
+		spawner->n_leaving--;
+		spawner_send(spawner, &spawner->notes[slot]);
 	}
 	spawner->unsettled = false;
 }
@@ -251,7 +280,7 @@ static void __attribute__((noreturn)) spawner_main(const struct spawner_config *
 	spawner_move_high(&spawner.signal_fd);
 	spawner.pids = mem_new_array(config->slots, sizeof(*spawner.pids));
 	spawner.leaving = mem_new_array(config->slots, sizeof(*spawner.leaving));
-	spawner.statuses = mem_new_array(config->slots, sizeof(*spawner.statuses));
+	spawner.notes = mem_new_array(config->slots, sizeof(*spawner.notes));
 	command_prepare();
 	spawner_loop(&spawner);
 }

@@ -44,6 +44,9 @@ struct spawner_note { /* spawner → daemon */
 	uint32_t slot;
 	int32_t pid;	/* SPAWNED */
 	int32_t status; /* GONE: as waitpid gave it; FAILED: errno of fork */
+	/* GONE: what the process took in its life, and what the tree took that it left behind (not known where several
+	 * workers ended in one moment). */
+	struct usage used, left;
 };
 
 /*

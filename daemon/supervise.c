@@ -45,6 +45,7 @@ struct supervision {
 	int status;
 	bool leader_ended;
 	bool stopping;
+	bool asked;	    /* to end it: its end says why it did not go on, and is no success */
 	bool gone;	    /* the daemon is */
 	int64_t kill_at_ms; /* while stopping */
 	int64_t told_at_ms;
@@ -116,21 +117,12 @@ supervise_tell_at_ms(const struct supervision *s)
 
 /* ---- the tree -------------------------------------------------------------------------------- */
 
-static int64_t
-supervise_us(struct timeval time)
-{
-	return (int64_t)time.tv_sec * 1000000 + time.tv_usec;
-}
-
 static void
 supervise_reaped(pid_t pid, int status, const struct rusage *usage, void *arg)
 {
 	struct supervision *s = arg;
 
-	s->usage.user_us += supervise_us(usage->ru_utime);
-	s->usage.system_us += supervise_us(usage->ru_stime);
-	if (usage->ru_maxrss > s->usage.max_rss_kib)
-		s->usage.max_rss_kib = usage->ru_maxrss;
+	usage_add(&s->usage, usage);
 	if (pid == s->leader && !s->leader_ended) {
 		s->leader_ended = true;
 		s->status = status;
@@ -177,7 +169,10 @@ supervise_hear(struct supervision *s)
 
 	switch (s->hooks->on_readable(s->hooks->arg, &grace_ms)) {
 	case SUPERVISE_GO_ON: break;
-	case SUPERVISE_STOP: supervise_stop(s, grace_ms); break;
+	case SUPERVISE_STOP:
+		s->asked = true;
+		supervise_stop(s, grace_ms);
+		break;
 	case SUPERVISE_GONE:
 		s->gone = true;
 		s->polls[POLL_CANCEL].fd = -1;
@@ -289,36 +284,24 @@ supervise_set_result(const struct supervision *s, struct outcome *outcome)
 }
 
 static void
-supervise_name_signal(int sig, char *name, size_t size)
-{
-	const char *known = sigabbrev_np(sig);
-
-	if (known != NULL)
-		snprintf(name, size, "SIG%s", known);
-	else
-		snprintf(name, size, "SIGRTMIN+%d", sig - SIGRTMIN);
-}
-
-static void
 supervise_set_failure(const struct supervision *s, struct outcome *outcome)
 {
 	size_t len;
 	char *tail;
 
 	if (WIFSIGNALED(s->status)) {
-		char name[32], quoted[sizeof(name) + 2];
+		char name[OUTCOME_SIGNAL_SIZE];
 
-		supervise_name_signal(WTERMSIG(s->status), name, sizeof(name));
+		outcome_name_signal(WTERMSIG(s->status), name);
 		outcome_set_error(outcome, JOB_ERROR_SIGNAL, "the command was ended by %s", name);
-		snprintf(quoted, sizeof(quoted), "\"%s\"", name);
-		outcome_add_json(outcome, "signal", (struct span){quoted, strlen(quoted)});
+		outcome_add_text(outcome, "signal", name, strlen(name));
 	} else {
 		outcome_set_error(outcome, JOB_ERROR_EXIT_STATUS, "the command ended with exit status %d",
 		    WEXITSTATUS(s->status));
 		outcome_add_integer(outcome, "exit_status", WEXITSTATUS(s->status));
 	}
 	tail = capture_tail(&s->captures[STREAM_STDERR], &len);
-	outcome_add_text(outcome, "stderr_tail", tail, len);
+	outcome_add_bytes(outcome, "stderr_tail", tail, len);
 	free(tail);
 }
 
@@ -358,7 +341,7 @@ supervise_run(const struct supervise_config *config, const struct supervise_hook
 			hooks->on_started(hooks->arg, s.leader);
 		supervise_watch(&s);
 		leaders_note(config->leaders_fd, config->slot, 0);
-		if (WIFEXITED(s.status) && WEXITSTATUS(s.status) == 0)
+		if (WIFEXITED(s.status) && WEXITSTATUS(s.status) == 0 && !s.asked)
 			supervise_set_result(&s, ret_outcome);
 		else
 			supervise_set_failure(&s, ret_outcome);

@@ -46,10 +46,10 @@ struct supervise_hooks {
 
 /*
  * Runs the command to its end, its tree included. Sets *ret_outcome: on exit status 0 the result
- * {"exit_status":0,"stdout":…,"stdout_encoding":…,"stderr":…,"stderr_encoding":…,"truncated":bool}; else ExitStatus or
- * Signal with exit_status or signal, and stderr_tail (the last 4 KiB); TaskError with data {"errno":"ENOENT"} when it
- * could not be started ("cannot run NAME: No such file or directory"). usage is the whole tree's, as far as it was
- * reaped.
+ * {"exit_status":0,"stdout":…,"stdout_encoding":…,"stderr":…,"stderr_encoding":…,"truncated":bool}; else, and always
+ * when on_readable asked for its end, ExitStatus or Signal with exit_status or signal, and stderr_tail (the last 4
+ * KiB); TaskError with data {"errno":"ENOENT"} when it could not be started ("cannot run NAME: No such file or
+ * directory"). usage is the whole tree's, as far as it was reaped.
  * Returns 0, or -1 when the daemon is gone (on_readable said so): the tree is dead then and the worker must exit.
  */
 int supervise_run(const struct supervise_config *config, const struct supervise_hooks *hooks, uint64_t job,

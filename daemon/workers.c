@@ -118,6 +118,19 @@ slot_find(const struct slot *slot, uint64_t id, uint64_t token)
 
 static void slot_spawn(struct slot *slot);
 
+/* What the job took with which the worker died: of a command the tree that it left, else what stands in no result. */
+static struct usage
+slot_rest_usage(const struct slot *slot, const struct job *job)
+{
+	struct usage usage = slot->end.used;
+
+	if (job->task->kind == TASK_COMMAND)
+		return slot->end.left;
+	usage.user_us = usage.user_us > slot->user_us ? usage.user_us - slot->user_us : 0;
+	usage.system_us = usage.system_us > slot->system_us ? usage.system_us - slot->system_us : 0;
+	return usage;
+}
+
 /* Nothing more can come from this process: hand back what it had, make the slot free. */
 static void
 slot_check_finished(struct slot *slot)
@@ -128,15 +141,16 @@ slot_check_finished(struct slot *slot)
 
 	if (!slot->gone || !slot->channel_ended)
 		return;
-	if (slot->n > 0 || slot->status != 0)
-		log_info("worker pid=%d slot=%u ended, status %d, %u jobs unfinished", (int)slot->pid, slot->index, slot->status, slot->n);
+	if (slot->n > 0 || slot->end.status != 0)
+		log_info("worker pid=%d slot=%u ended, status %d, %u jobs unfinished", (int)slot->pid, slot->index, slot->end.status, slot->n);
 	begun = slots_begun(workers->shared, slot->index);
 	slot->state = SLOT_EMPTY;
 	while ((job = TAILQ_FIRST(&slot->jobs)) != NULL) {
 		bool had_begun = (int32_t)(job->number - begun) < 0;
+		struct usage usage = slot_rest_usage(slot, job);
 
 		slot_remove_job(slot, job);
-		workers->callbacks.died(job, had_begun, slot->status, workers->callbacks.arg);
+		workers->callbacks.died(job, had_begun, slot->end.status, &usage, workers->callbacks.arg);
 	}
 	if (slot->pool == POOL_CPU && slot->greeted)
 		slot_spawn(slot);
@@ -214,6 +228,8 @@ slot_read_result(struct slot *slot, const struct frame_header *header, struct sp
 	}
 	workers_learn(workers, job, &outcome);
 	slot->done++;
+	slot->user_us += outcome.usage.user_us;
+	slot->system_us += outcome.usage.system_us;
 	slot->expected_us -= *workers_estimate(workers, job->task);
 	if (slot->expected_us < 0)
 		slot->expected_us = 0;
@@ -278,6 +294,7 @@ slot_spawn(struct slot *slot)
 	slot->greeted = slot->channel_ended = slot->gone = false;
 	slot->pid = 0;
 	slot->sent = slot->done = 0;
+	slot->user_us = slot->system_us = 0;
 	slot->expected_us = 0;
 	slot->idle_since_ms = loop_mono_ms();
 	fd = spawnlink_spawn(workers->link, slot->index);
@@ -315,13 +332,13 @@ workers_note(const struct spawner_note *note, void *arg)
 		slot->failed_ms = loop_mono_ms();
 		if (slot->channel != NULL)
 			slot_end_channel(slot);
-		slot->status = 0;
+		slot->end = (struct spawner_note){0};
 		slot->gone = true;
 		slot_check_finished(slot);
 		return;
 	case SPAWNER_GONE:
 		slot->state = SLOT_LEAVING;
-		slot->status = note->status;
+		slot->end = *note;
 		slot->gone = true;
 		slot_check_finished(slot); /* else when the channel has been read to its end */
 		return;

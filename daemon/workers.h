@@ -32,7 +32,8 @@ struct slot {
 	bool greeted;       /* it has said hello */
 	bool channel_ended; /* nothing more comes from it */
 	bool gone;          /* the spawner has said so */
-	int status;         /* as waitpid gave it */
+	struct spawner_note end; /* once gone: how, and what it took */
+	int64_t user_us, system_us; /* of all its results */
 	pid_t pid;          /* 0 until the spawner told */
 	struct channel *channel;
 	struct job_list jobs; /* sent, in order; the first may be running */
@@ -50,8 +51,11 @@ struct slot {
 struct workers_callbacks {
 	/* The outcome is the callee's. The job has left its slot. */
 	void (*outcome)(struct job *job, struct outcome *outcome, void *arg);
-	/* The worker is gone, its tree is empty. begun: the job had (or may have) begun. The job has left its slot. */
-	void (*died)(struct job *job, bool begun, int status, void *arg);
+	/*
+	 * The worker is gone, its tree is empty. begun: the job had (or may have) begun, and usage is what it took, as far as
+	 * that is known. The job has left its slot.
+	 */
+	void (*died)(struct job *job, bool begun, int status, const struct usage *usage, void *arg);
 	/* It never began there and will not; it may go elsewhere. The job has left its slot. */
 	void (*withdrawn)(struct job *job, void *arg);
 	void (*output)(struct job *job, int64_t stdout_bytes, int64_t stderr_bytes, void *arg);

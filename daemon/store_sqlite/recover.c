@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "daemon/mem.h"
+#include "daemon/outcome.h"
 
 #define RECOVER_NAMES_MANY 4096
 
@@ -56,13 +57,21 @@ recover_end_lost(struct recover *recover, const struct spec *spec, struct store_
 static int
 recover_end_cancelled(struct recover *recover, const struct spec *spec, struct store_end *end, struct span asked)
 {
-	char *error = sq_error_text(recover->config->cancelled_error, end->attempt);
+	struct outcome outcome = {.error = JOB_ERROR_CANCELLED};
 	int result;
 
+	if (asked.len > 0) { /* what its cancel was answered with: who, and why */
+		outcome.json = mem_copy(asked.at, asked.len);
+		outcome.len = asked.len;
+		outcome_add_integer(&outcome, "attempt", end->attempt);
+	} else {
+		outcome.json = sq_error_text(recover->config->cancelled_error, end->attempt);
+		outcome.len = strlen(outcome.json);
+	}
 	end->state = JOB_CANCELLED;
 	recover->opened->recovered_cancelled++;
-	result = recover_end(recover, spec, end, asked.len > 0 ? asked : (struct span){error, strlen(error)});
-	free(error);
+	result = recover_end(recover, spec, end, (struct span){outcome.json, outcome.len});
+	outcome_done(&outcome);
 	return result;
 }
 

@@ -4,8 +4,10 @@
 #include "daemon/outcome.h"
 
 #include <check.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static struct outcome outcome;
 
@@ -65,6 +67,43 @@ START_TEST(test_bytes_that_are_no_text)
 }
 END_TEST
 
+START_TEST(test_bytes_with_their_encoding)
+{
+	outcome_set_error(&outcome, JOB_ERROR_SIGNAL, "x");
+	outcome_add_bytes(&outcome, "tail", "caf\xc3\xa9", 5);
+	check_json("{\"type\":\"Signal\",\"message\":\"x\",\"tail\":\"caf\xc3\xa9\",\"tail_encoding\":\"utf-8\"}");
+	outcome_set_error(&outcome, JOB_ERROR_SIGNAL, "x");
+	outcome_add_bytes(&outcome, "tail", "\xff", 1);
+	check_json("{\"type\":\"Signal\",\"message\":\"x\",\"tail\":\"/w==\",\"tail_encoding\":\"base64\"}");
+}
+END_TEST
+
+START_TEST(test_names_of_signals)
+{
+	char name[OUTCOME_SIGNAL_SIZE];
+
+	outcome_name_signal(SIGTERM, name);
+	ck_assert_str_eq(name, "SIGTERM");
+	outcome_name_signal(SIGRTMIN + 3, name);
+	ck_assert_str_eq(name, "SIGRTMIN+3");
+}
+END_TEST
+
+START_TEST(test_usage_adds_up)
+{
+	struct rusage one = {.ru_utime = {1, 500000}, .ru_stime = {0, 2}, .ru_maxrss = 300};
+	struct rusage two = {.ru_utime = {2, 600000}, .ru_maxrss = 200};
+	struct usage usage = {0};
+
+	usage_add(&usage, &one);
+	usage_add(&usage, &two);
+	ck_assert(usage.known);
+	ck_assert_int_eq(usage.user_us, 4100000);
+	ck_assert_int_eq(usage.system_us, 2);
+	ck_assert_int_eq(usage.max_rss_kib, 300);
+}
+END_TEST
+
 static Suite *
 outcome_suite(void)
 {
@@ -75,6 +114,9 @@ outcome_suite(void)
 	tcase_add_test(tcase, test_result_replaces);
 	tcase_add_test(tcase, test_error_members);
 	tcase_add_test(tcase, test_bytes_that_are_no_text);
+	tcase_add_test(tcase, test_bytes_with_their_encoding);
+	tcase_add_test(tcase, test_names_of_signals);
+	tcase_add_test(tcase, test_usage_adds_up);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

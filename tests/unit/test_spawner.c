@@ -239,6 +239,8 @@ START_TEST(test_kill_slot)
 	ck_assert_uint_eq(note.news, SPAWNER_GONE);
 	ck_assert_uint_eq(note.slot, 0);
 	ck_assert(WIFSIGNALED(note.status) && WTERMSIG(note.status) == SIGKILL);
+	ck_assert(note.used.known && note.used.max_rss_kib > 0);
+	ck_assert(!note.left.known);
 	ck_assert(!rig_frame(&rig, 0, &header, &payload));
 	rig_hello(&rig, 0);
 	rig_send_job(&rig, 2, 1, "noop", "[]");

@@ -103,7 +103,7 @@ START_TEST(what_was_running)
 	store_read_done(&answer);
 	row = read_job(5);
 	ck_assert_int_eq(row->state, JOB_CANCELLED);
-	ck_assert(span_is(row->json, "{\"by\":\"me\"}"));
+	ck_assert(span_is(row->json, "{\"by\":\"me\",\"attempt\":2}"));
 	store_read_done(&answer);
 
 	/* An attempt of before is refused, and all is settled for the next start. */

@@ -189,6 +189,7 @@ START_TEST(test_exit_status)
 	ck_assert_int_eq(jsonspan_integer(value, &status), 0);
 	ck_assert_int_eq(status, 7);
 	check_member("stderr_tail", "why\n");
+	check_member("stderr_tail_encoding", "utf-8");
 }
 END_TEST
 
@@ -451,6 +452,18 @@ START_TEST(test_stop_of_one_that_will_not)
 }
 END_TEST
 
+START_TEST(test_stop_is_no_success)
+{
+	hooks.on_output = on_output_cancel;
+	wish = SUPERVISE_STOP;
+	wish_grace_ms = tree_patience_ms(20000);
+	ck_assert_int_lt(
+	    run_timed("trap 'echo bye >&2; exit 0' TERM; echo up; while :; do sleep 0.1; done", 0), wish_grace_ms);
+	ck_assert_int_eq(outcome.error, JOB_ERROR_EXIT_STATUS);
+	check_member("stderr_tail", "bye\n");
+}
+END_TEST
+
 START_TEST(test_stop_reaches_the_stopped)
 {
 	hooks.on_output = on_output_cancel;
@@ -500,6 +513,7 @@ add_tests(TCase *tcase)
 	tcase_add_test(tcase, test_left_behind_that_will_not_is_killed);
 	tcase_add_test(tcase, test_stop);
 	tcase_add_test(tcase, test_stop_of_one_that_will_not);
+	tcase_add_test(tcase, test_stop_is_no_success);
 	tcase_add_test(tcase, test_stop_reaches_the_stopped);
 	tcase_add_test(tcase, test_daemon_gone);
 	tcase_add_test(tcase, test_usage_counts_the_whole_tree);
