@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "options.h"
 #include "pages.h"
 #include "progress.h"
 #include "select.h"
@@ -22,7 +23,7 @@ static struct option_duration await_wait;
 static bool await_any;
 static bool await_quiet;
 
-const struct option_spec await_options[] = {
+static const struct option_spec await_options[] = {
     {"wait", 'w', OPTION_DURATION, &await_wait, "TIME", "give up after TIME, with status 124; the jobs go on"},
     {"any", 0, OPTION_FLAG, &await_any, NULL, "until the first has ended"},
     {"quiet", 'q', OPTION_FLAG, &await_quiet, NULL, "print nothing in the end; the status tells"},
@@ -148,7 +149,7 @@ static void await_print(const struct select *select, struct span reply)
 	select_done(&found);
 }
 
-int await_main(struct operands *operands)
+static int await_main(struct operands *operands)
 {
 	struct select select;
 	struct span reply, timed_out;
@@ -171,3 +172,22 @@ int await_main(struct operands *operands)
 	select_done(&select);
 	return ctl_finish_output(over ? CTL_TIMED_OUT : status);
 }
+
+const struct command await_commands[] = {
+    {
+	.name = "await",
+	.synopsis = "[OPTION]... SEL...",
+	.summary = "wait until jobs have ended",
+	.text = "Waits until all the jobs have ended, and prints them as a table. The status is 1\n"
+		"when any failed or was cancelled.\n"
+		COMMAND_SEL
+		"\n"
+		"Examples:\n"
+		"  futurectl await last\n"
+		"  futurectl await --wait 10m label=nightly\n",
+	.options = {await_options},
+	.operands = COMMAND_TAKES_JOBS,
+	.run = await_main,
+    },
+    {0},
+};

@@ -4,10 +4,8 @@
 #ifndef CLIENT_AWAIT_H
 #define CLIENT_AWAIT_H
 
-#include "options.h"
+#include "ctl.h"
 
-extern const struct option_spec await_options[];
-
-int await_main(struct operands *operands);
+extern const struct command await_commands[];
 
 #endif

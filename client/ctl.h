@@ -6,7 +6,7 @@
  * set flags and wake the wait (ctl_wait.c).
  *
  * From the bottom: ctl (saying, ending, connecting) - options, value, table, progress - select, args, wait - the
- * families of commands (submit, stream, map, await, jobs, info) - commands (the table of them) - main.
+ * families of commands (submit, stream, map, await, jobs, bulk...) - commands (the table of their tables) - main.
  */
 #ifndef CLIENT_CTL_H
 #define CLIENT_CTL_H
@@ -55,15 +55,36 @@ struct operands {
 	char **command; /* behind a leading "--": COMMAND [ARG...] up to NULL; else NULL */
 };
 
+/* What the operands of a command are, for completion. */
+enum command_operands {
+	COMMAND_TAKES_NOTHING,
+	COMMAND_TAKES_TASK,    /* and its arguments; a program behind "--" where takes_command */
+	COMMAND_TAKES_JOBS,    /* SEL... */
+	COMMAND_TAKES_JOB,     /* one id */
+	COMMAND_TAKES_FILTERS, /* FILTER... */
+	COMMAND_TAKES_QUEUE,
+};
+
+#define COMMAND_TABLES_MAX 3
+
+/* Each family of commands has a table of them at the end of its file; one without a name ends it. */
 struct command {
 	const char *name;
 	const char *synopsis; /* lines behind "futurectl NAME " */
-	const char *summary;  /* a phrase for the list of commands */
+	const char *summary;  /* a phrase for the list of commands; NULL: it is not listed */
 	const char *text;     /* what it does, and examples */
-	const struct option_spec *const *options; /* tables, NULL after the last */
-	bool takes_command;   /* "--" begins a command, not operands */
+	const struct option_spec *options[COMMAND_TABLES_MAX + 1]; /* besides those of futurectl itself; NULL after the last */
+	enum command_operands operands;
+	bool takes_command; /* "--" begins a command, not operands */
+	bool own_status;    /* the exit status is that of the command it runs, and its own faults are CTL_OWN_FAULT */
 	int (*run)(struct operands *operands); /* returns the exit status */
 };
+
+/* How help explains SEL. */
+#define COMMAND_SEL \
+	"SEL is ids and ranges (3,5-9), 'last' (your own newest job), or filters:\n" \
+	"label=TEXT, state=STATE, queue=NAME, task=TASK, owner=OWNER. Several of one filter\n" \
+	"mean any of them, different filters mean all of them.\n"
 
 /* ctl.c */
 
@@ -106,9 +127,12 @@ int64_t ctl_member_integer(struct span object, const char *name, int64_t otherwi
 
 /* commands.c */
 
+/* The commands in the order of the help, or NULL behind the last. */
+const struct command *commands_at(size_t index);
 const struct command *commands_find(const char *name);
-void commands_print_help(void);
-void commands_print_command_help(const struct command *command);
+/* Fills tables with all options of a command (NULL: of none), and NULL behind them. */
+void commands_list_options(const struct command *command,
+    const struct option_spec *tables[COMMAND_TABLES_MAX + 2]);
 /* The whole of futurectl. */
 int commands_main(int argc, char **argv);
 

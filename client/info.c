@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "options.h"
 #include "show.h"
 #include "table.h"
 #include "value.h"
@@ -68,7 +69,7 @@ static void info_add_params(struct table *table, struct span task)
 	text_done(&out);
 }
 
-int info_tasks_main(struct operands *operands)
+static int info_tasks_main(struct operands *operands)
 {
 	static const char *const heads[] = {"TASK", "LANE", "KIND", "ARGUMENTS", "DOES"};
 	char *result = info_ask(operands, "tasks");
@@ -125,7 +126,7 @@ static void info_add_age(struct table *table, struct span object, const char *na
 	text_done(&out);
 }
 
-int info_queues_main(struct operands *operands)
+static int info_queues_main(struct operands *operands)
 {
 	static const char *const heads[] = {"QUEUE", ">LIMIT", "PAUSED", ">PENDING", ">RUNNING", ">OLDEST"};
 	char *result = info_ask(operands, "queues");
@@ -182,7 +183,7 @@ static void info_add_tree(struct table *table, struct text *path, struct span va
 	}
 }
 
-int info_stats_main(struct operands *operands)
+static int info_stats_main(struct operands *operands)
 {
 	static const char *const heads[] = {"FIGURE", "VALUE"};
 	char *result = info_ask(operands, "stats");
@@ -198,3 +199,33 @@ int info_stats_main(struct operands *operands)
 	free(result);
 	return ctl_finish_output(CTL_DONE);
 }
+
+const struct command info_commands[] = {
+    {
+	.name = "tasks",
+	.synopsis = "",
+	.summary = "what the daemon can run",
+	.text = "Lists the tasks and the arguments they take, [those] that may be left out in\n"
+		"brackets.\n",
+	.operands = COMMAND_TAKES_NOTHING,
+	.run = info_tasks_main,
+    },
+    {
+	.name = "queues",
+	.synopsis = "",
+	.summary = "the queues and how full they are",
+	.text = "Lists the queues: how many may run at once, what waits and runs, and for how long\n"
+		"the oldest has waited.\n",
+	.operands = COMMAND_TAKES_NOTHING,
+	.run = info_queues_main,
+    },
+    {
+	.name = "stats",
+	.synopsis = "",
+	.summary = "counters and workers of the daemon",
+	.text = "Prints the daemon's counters and gauges, and its workers.\n",
+	.operands = COMMAND_TAKES_NOTHING,
+	.run = info_stats_main,
+    },
+    {0},
+};

@@ -6,8 +6,6 @@
 
 #include "ctl.h"
 
-int info_tasks_main(struct operands *operands);
-int info_queues_main(struct operands *operands);
-int info_stats_main(struct operands *operands);
+extern const struct command info_commands[];
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "options.h"
 #include "pages.h"
 #include "select.h"
 #include "show.h"
@@ -24,13 +25,13 @@ static struct {
 static struct option_duration jobs_cancel_grace;
 static const char *jobs_cancel_reason;
 
-const struct option_spec jobs_result_options[] = {
+static const struct option_spec jobs_result_options[] = {
     {"wait", 'w', OPTION_DURATION, &jobs_result_wait, "TIME",
 	"wait no longer than TIME (0: not at all), with status 124"},
     {0},
 };
 
-const struct option_spec jobs_list_options[] = {
+static const struct option_spec jobs_list_options[] = {
     {"state", 's', OPTION_TEXT, &jobs_list.state, "STATE,...", "pending, running, succeeded, failed, cancelled"},
     {"queue", 'q', OPTION_TEXT, &jobs_list.queue, "NAME,...", "only of these queues"},
     {"task", 't', OPTION_TEXT, &jobs_list.task, "TASK,...", "only of these tasks"},
@@ -43,7 +44,7 @@ const struct option_spec jobs_list_options[] = {
     {0},
 };
 
-const struct option_spec jobs_cancel_options[] = {
+static const struct option_spec jobs_cancel_options[] = {
     {"grace", 'g', OPTION_DURATION, &jobs_cancel_grace, "TIME", "from SIGTERM to SIGKILL (default: 5s)"},
     {"reason", 0, OPTION_TEXT, &jobs_cancel_reason, "TEXT", "kept with the job as its error's message"},
     {0},
@@ -68,7 +69,7 @@ static void jobs_end_array(size_t count)
 	puts(count == 0 ? "[]" : "]");
 }
 
-int jobs_status_main(struct operands *operands)
+static int jobs_status_main(struct operands *operands)
 {
 	struct select select;
 	struct fut_params *params;
@@ -105,7 +106,7 @@ int jobs_status_main(struct operands *operands)
 	return ctl_finish_output(CTL_DONE);
 }
 
-int jobs_result_main(struct operands *operands)
+static int jobs_result_main(struct operands *operands)
 {
 	struct stream stream = {
 	    .id = select_read_id(operands->at, operands->count),
@@ -156,7 +157,7 @@ static void jobs_list_read(const struct operands *operands, struct select *selec
 		ctl_die_usage("--after takes the id of a job");
 }
 
-int jobs_list_main(struct operands *operands)
+static int jobs_list_main(struct operands *operands)
 {
 	int64_t limit = JOBS_LIST_LIMIT;
 	struct select select = {0};
@@ -218,7 +219,7 @@ static void jobs_print_cancelled(struct span result)
 	table_end(&table);
 }
 
-int jobs_cancel_main(struct operands *operands)
+static int jobs_cancel_main(struct operands *operands)
 {
 	struct fut_params *params = ctl_params();
 	struct select select;
@@ -239,3 +240,52 @@ int jobs_cancel_main(struct operands *operands)
 	select_done(&select);
 	return ctl_finish_output(CTL_DONE);
 }
+
+const struct command jobs_commands[] = {
+    {
+	.name = "status",
+	.synopsis = "SEL...",
+	.summary = "show jobs as they stand",
+	.text = "Prints the jobs as a table; one job on a terminal with all that is known of it.\n"
+		COMMAND_SEL,
+	.operands = COMMAND_TAKES_JOBS,
+	.run = jobs_status_main,
+    },
+    {
+	.name = "result",
+	.synopsis = "[OPTION]... ID",
+	.summary = "print a job's result, waiting for it if need be",
+	.text = "Prints the result of a job as JSON. Of a job that failed or was cancelled it tells\n"
+		"the cause, with status 1. ID may be 'last'.\n",
+	.options = {jobs_result_options},
+	.operands = COMMAND_TAKES_JOB,
+	.run = jobs_result_main,
+    },
+    {
+	.name = "list",
+	.synopsis = "[OPTION]... [FILTER]...",
+	.summary = "list jobs, the newest first",
+	.text = "Lists jobs as a table, the newest first. FILTER is label=TEXT, state=STATE,\n"
+		"queue=NAME, task=TASK or owner=OWNER; the options of these names say the same.\n"
+		"\n"
+		"Examples:\n"
+		"  futurectl list state=failed,cancelled\n"
+		"  futurectl list --json --all queue=slow\n",
+	.options = {jobs_list_options},
+	.operands = COMMAND_TAKES_FILTERS,
+	.run = jobs_list_main,
+    },
+    {
+	.name = "cancel",
+	.synopsis = "[OPTION]... SEL...",
+	.summary = "end jobs, whatever they are doing",
+	.text = "Asks for the jobs' end. Once this returns it is promised: each will end cancelled,\n"
+		"when its whole process tree is gone, for which 'futurectl await' waits. A job that\n"
+		"had ended stays as it is.\n"
+		COMMAND_SEL,
+	.options = {jobs_cancel_options},
+	.operands = COMMAND_TAKES_JOBS,
+	.run = jobs_cancel_main,
+    },
+    {0},
+};

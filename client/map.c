@@ -15,6 +15,7 @@
 #include "ctl.h"
 #include "job_options.h"
 #include "map_private.h"
+#include "options.h"
 #include "progress.h"
 #include "select.h"
 #include "wait.h"
@@ -23,7 +24,7 @@
 
 static const char *map_file;
 
-const struct option_spec map_options[] = {
+static const struct option_spec map_options[] = {
     {"arg-file", 'a', OPTION_TEXT, &map_file, "FILE", "read the items from FILE in place of standard input"},
     {0},
 };
@@ -176,7 +177,7 @@ static int map_finish(struct map *map)
 	return ferror(stdout) ? 128 + SIGPIPE : ctl_finish_output(status);
 }
 
-int map_main(struct operands *operands)
+static int map_main(struct operands *operands)
 {
 	struct map map = {.task = NULL, .window = MAP_WINDOW_MIN, .portion = SIZE_MAX};
 	struct args_exec exec = {.no_env = job_options.no_env};
@@ -200,3 +201,31 @@ int map_main(struct operands *operands)
 	progress_clear();
 	return map_finish(&map);
 }
+
+const struct command map_commands[] = {
+    {
+	.name = "map",
+	.synopsis = "[OPTION]... TASK [-a FILE]\n[OPTION]... [-a FILE] -- COMMAND {}",
+	.summary = "one job for each line of input, results in order",
+	.text = "Reads items, one a line, from standard input or FILE; submits a job for each;\n"
+		"prints the results as JSON, a line each, in the same order. A job that failed gives\n"
+		"null, and its cause on standard error.\n"
+		"\n"
+		"For a task, a line that is a JSON array or object is all its arguments, any other\n"
+		"its one argument. For a command, {} in its arguments stands for the line; without\n"
+		"any {} the line is its last argument.\n"
+		"\n"
+		"Ctrl-C cancels all that has not ended. With --key KEY, input that takes several\n"
+		"requests has KEY#2, KEY#3... for those behind the first.\n"
+		"\n"
+		"Examples:\n"
+		"  seq 1000000000000 1000000000100 | futurectl map math.factorize\n"
+		"  find /usr/share/doc -type f | futurectl map file.sha256\n"
+		"  ls *.wav | futurectl map -- flac --silent {}\n",
+	.options = {map_options, job_options_table, job_options_command},
+	.operands = COMMAND_TAKES_TASK,
+	.takes_command = true,
+	.run = map_main,
+    },
+    {0},
+};

@@ -4,10 +4,8 @@
 #ifndef CLIENT_MAP_H
 #define CLIENT_MAP_H
 
-#include "options.h"
+#include "ctl.h"
 
-extern const struct option_spec map_options[];
-
-int map_main(struct operands *operands);
+extern const struct command map_commands[];
 
 #endif

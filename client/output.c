@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "select.h"
 #include "show.h"
 #include "stream.h"
@@ -20,7 +21,7 @@ static bool output_stderr;
 static struct option_integer output_offset;
 static struct option_integer output_limit;
 
-const struct option_spec output_options[] = {
+static const struct option_spec output_options[] = {
     {"stream", 's', OPTION_TEXT, &output_stream, "STREAM", "stdout (default) or stderr"},
     {"stderr", 'e', OPTION_FLAG, &output_stderr, NULL, "as --stream stderr"},
     {"offset", 0, OPTION_INTEGER, &output_offset, "BYTES", "leave so many bytes out at the start"},
@@ -28,7 +29,7 @@ const struct option_spec output_options[] = {
     {0},
 };
 
-const struct option_spec output_follow_options[] = {
+static const struct option_spec output_follow_options[] = {
     {"stream", 's', OPTION_TEXT, &output_stream, "STREAM", "stdout or stderr alone (default: both)"},
     {"stderr", 'e', OPTION_FLAG, &output_stderr, NULL, "as --stream stderr"},
     {0},
@@ -71,7 +72,7 @@ static int output_print_json(int64_t id)
 	return ctl_finish_output(CTL_DONE);
 }
 
-int output_main(struct operands *operands)
+static int output_main(struct operands *operands)
 {
 	int64_t offset = output_offset.value, left = output_limit.given ? output_limit.value : INT64_MAX, id;
 	struct fut_chunk chunk = {.eof = false};
@@ -95,7 +96,7 @@ int output_main(struct operands *operands)
 	return CTL_DONE;
 }
 
-int output_follow_main(struct operands *operands)
+static int output_follow_main(struct operands *operands)
 {
 	struct stream stream = {.wait_s = FUT_FOREVER, .fields = "[\"state\",\"error\"]"};
 	struct span job;
@@ -115,3 +116,28 @@ int output_follow_main(struct operands *operands)
 	free(stream.job);
 	return succeeded ? CTL_DONE : CTL_JOB_FAILED;
 }
+
+const struct command output_commands[] = {
+    {
+	.name = "output",
+	.synopsis = "[OPTION]... ID",
+	.summary = "print what a job's command has written so far",
+	.text = "Prints what the command of the latest attempt wrote. It does not wait; 'futurectl\n"
+		"follow' does. ID may be 'last'.\n",
+	.options = {output_options},
+	.operands = COMMAND_TAKES_JOB,
+	.run = output_main,
+    },
+    {
+	.name = "follow",
+	.synopsis = "[OPTION]... ID",
+	.summary = "pass a job's output on until its end",
+	.text = "Passes what the command writes on as it comes, from the start, each stream to\n"
+		"one's own. The status is 1 when the job failed or was cancelled. Ctrl-C leaves the\n"
+		"job alone. ID may be 'last'.\n",
+	.options = {output_follow_options},
+	.operands = COMMAND_TAKES_JOB,
+	.run = output_follow_main,
+    },
+    {0},
+};

@@ -4,12 +4,8 @@
 #ifndef CLIENT_OUTPUT_H
 #define CLIENT_OUTPUT_H
 
-#include "options.h"
+#include "ctl.h"
 
-extern const struct option_spec output_options[];
-extern const struct option_spec output_follow_options[];
-
-int output_main(struct operands *operands);
-int output_follow_main(struct operands *operands);
+extern const struct command output_commands[];
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "job_options.h"
+#include "options.h"
 #include "show.h"
 #include "stream.h"
 #include "wait.h"
@@ -18,12 +19,12 @@ static bool submit_takes_input;
 static bool run_no_input;
 static struct option_duration run_wait;
 
-const struct option_spec submit_options[] = {
+static const struct option_spec submit_options[] = {
     {"stdin", 0, OPTION_FLAG, &submit_takes_input, NULL, "send standard input along, for a command"},
     {0},
 };
 
-const struct option_spec run_options[] = {
+static const struct option_spec run_options[] = {
     {"no-stdin", 'n', OPTION_FLAG, &run_no_input, NULL, "do not read standard input for a command"},
     {"wait", 'w', OPTION_DURATION, &run_wait, "TIME", "leave the job alone after TIME, with status 124"},
     {0},
@@ -78,7 +79,7 @@ static int64_t submit_read_id(const char *result)
 	return id;
 }
 
-int submit_main(struct operands *operands)
+static int submit_main(struct operands *operands)
 {
 	char *result;
 	struct span existing;
@@ -199,7 +200,7 @@ static int run_finish(const struct operands *operands, const struct stream *stre
 	return ctl_finish_output(status);
 }
 
-int run_main(struct operands *operands)
+static int run_main(struct operands *operands)
 {
 	bool command = operands->command != NULL;
 	struct stream stream = {
@@ -234,3 +235,48 @@ int run_main(struct operands *operands)
 	free(stream.job);
 	return status;
 }
+
+const struct command submit_commands[] = {
+    {
+	.name = "run",
+	.synopsis = "[OPTION]... TASK [ARG]...\n[OPTION]... -- COMMAND [ARG]...",
+	.summary = "do it now: submit, wait, print the result",
+	.text = "Submits one job, waits for its end and prints its result as JSON.\n"
+		"\n"
+		"The output of a command is passed on as it comes, and its exit status becomes\n"
+		"futurectl's own: 128+n when signal n ended it, 127 when it was not found, 126 when\n"
+		"it could not be run, 125 when futurectl itself was at fault. Standard input goes\n"
+		"along, read to its end first, unless it is a terminal or -n is given; so do the\n"
+		"working directory, the umask and, on a Unix socket, the environment.\n"
+		"\n"
+		"Ctrl-C cancels the job and waits for its end; once more leaves at once.\n"
+		"An ARG is read as JSON where it is JSON, unless the task wants a string there.\n"
+		"\n"
+		"Examples:\n"
+		"  futurectl run math.factorize 600851475143\n"
+		"  futurectl run -- sh -c 'echo hi; exit 7'\n"
+		"  tar c /etc | futurectl run --label backup -- sh -c 'xz > /tmp/etc.tar.xz'\n",
+	.options = {run_options, job_options_table, job_options_command},
+	.operands = COMMAND_TAKES_TASK,
+	.takes_command = true,
+	.own_status = true,
+	.run = run_main,
+    },
+    {
+	.name = "submit",
+	.synopsis = "[OPTION]... TASK [ARG]...\n[OPTION]... -- COMMAND [ARG]...",
+	.summary = "hand it over and print the job's id",
+	.text = "Submits one job and prints its id. When the id is printed the job is on disk and\n"
+		"outlives client and daemon. Arguments are as with run; standard input goes along\n"
+		"only with --stdin.\n"
+		"\n"
+		"Examples:\n"
+		"  id=$(futurectl submit --timeout 10m --key nightly-1 -- make -C /srv/site)\n"
+		"  futurectl await $id\n",
+	.options = {submit_options, job_options_table, job_options_command},
+	.operands = COMMAND_TAKES_TASK,
+	.takes_command = true,
+	.run = submit_main,
+    },
+    {0},
+};

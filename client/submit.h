@@ -4,12 +4,8 @@
 #ifndef CLIENT_SUBMIT_H
 #define CLIENT_SUBMIT_H
 
-#include "options.h"
+#include "ctl.h"
 
-extern const struct option_spec submit_options[];
-extern const struct option_spec run_options[];
-
-int submit_main(struct operands *operands);
-int run_main(struct operands *operands);
+extern const struct command submit_commands[];
 
 #endif
