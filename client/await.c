@@ -21,11 +21,13 @@
 
 static struct option_duration await_wait;
 static bool await_any;
+static bool await_first_failure;
 static bool await_quiet;
 
 static const struct option_spec await_options[] = {
     {"wait", 'w', OPTION_DURATION, &await_wait, "TIME", "give up after TIME, with status 124; the jobs go on"},
     {"any", 0, OPTION_FLAG, &await_any, NULL, "until the first has ended"},
+    {"first-failure", 0, OPTION_FLAG, &await_first_failure, NULL, "until all have ended or one has failed"},
     {"quiet", 'q', OPTION_FLAG, &await_quiet, NULL, "print nothing in the end; the status tells"},
     {0},
 };
@@ -39,6 +41,8 @@ static struct fut_params *await_params(const struct select *select)
 		fut_params_number(params, "wait", await_wait.seconds);
 	if (await_any)
 		fut_params_string(params, "return_when", "any");
+	else if (await_first_failure)
+		fut_params_string(params, "return_when", "first_failure");
 	if (await_quiet || (!ctl.json && !select_is_filter(select)))
 		fut_params_bool(params, "jobs", false);
 	else if (!ctl.json)
@@ -53,12 +57,23 @@ static int64_t await_count(struct span reply, const char *state)
 	return ctl_member(reply, "counts", &counts) ? ctl_member_integer(counts, state, 0) : 0;
 }
 
+static int64_t await_total(struct span reply)
+{
+	int64_t total = 0;
+
+	for (enum fut_state state = FUT_PENDING; state <= FUT_CANCELLED; state++)
+		total += await_count(reply, fut_state_name(state));
+	return total;
+}
+
 static void await_draw(struct span reply)
 {
-	struct progress progress = {.failed = await_count(reply, "failed") + await_count(reply, "cancelled")};
+	struct progress progress = {
+	    .failed = await_count(reply, "failed") + await_count(reply, "cancelled"),
+	    .total = await_total(reply),
+	};
 
 	progress.ended = progress.failed + await_count(reply, "succeeded");
-	progress.total = progress.ended + await_count(reply, "pending") + await_count(reply, "running");
 	if (progress.total > 1)
 		progress_draw(&progress);
 }
@@ -144,7 +159,7 @@ static void await_print(const struct select *select, struct span reply)
 	}
 	show_begin_jobs(&table);
 	if (shown->n_ranges > 0)
-		pages_each(shown, SHOW_FIELDS, await_add_job, &table);
+		(void)pages_each(shown, SHOW_FIELDS, await_add_job, &table);
 	table_end(&table);
 	select_done(&found);
 }
@@ -157,6 +172,8 @@ static int await_main(struct operands *operands)
 	char *result;
 	int status = CTL_DONE;
 
+	if (await_any && await_first_failure)
+		ctl_die_usage("--any and --first-failure exclude each other");
 	select_read_or_die(operands->at, operands->count, &select);
 	result = await_result(&select);
 	reply = ctl_span(result);
@@ -164,6 +181,8 @@ static int await_main(struct operands *operands)
 		printf("%s\n", result);
 	else if (!await_quiet)
 		await_print(&select, reply);
+	if (select_is_filter(&select) && await_total(reply) == 0)
+		select_say_none(&select);
 	if (ctl_member(reply, "timed_out", &timed_out))
 		(void)jsonspan_bool(timed_out, &over);
 	if (await_count(reply, "failed") + await_count(reply, "cancelled") > 0)

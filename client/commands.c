@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include "await.h"
+#include "bulk.h"
 #include "ctl.h"
 #include "info.h"
 #include "jobs.h"
 #include "map.h"
 #include "options.h"
 #include "output.h"
+#include "queues.h"
 #include "submit.h"
 
 static const struct option_spec commands_options[] = {
@@ -34,13 +36,15 @@ static const struct command *const commands_families[] = {
     map_commands,
     await_commands,
     jobs_commands,
+    bulk_commands,
     output_commands,
+    queues_commands,
     info_commands,
 };
 
 /* Of the protocol's command line, but not of this version. */
 static const char *const commands_later[] = {
-    "watch", "explain", "retry", "forget", "pause", "resume", "set-queue", "drain", "top", "token"};
+    "watch", "explain", "drain", "top", "token"};
 
 const struct command *commands_at(size_t index)
 {

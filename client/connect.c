@@ -187,26 +187,57 @@ int fut_connect_unix(struct fut_client *client, const char *path)
 	return connect_finish(client, fd, NULL);
 }
 
+/*
+ * "$NAME/below", or "$HOME/home/below" where home is given and NAME is not set to a path; freed by the caller. NULL where
+ * neither is known, or without memory.
+ */
+static char *connect_path(const char *name, const char *home, const char *below)
+{
+	const char *folder = getenv(name);
+	char *path = NULL;
+	int r = -1;
+
+	if (folder != NULL && folder[0] == '/') {
+		r = asprintf(&path, "%s/%s", folder, below);
+	} else if (home != NULL) {
+		folder = getenv("HOME");
+		if (folder != NULL && folder[0] == '/')
+			r = asprintf(&path, "%s/%s/%s", folder, home, below);
+	}
+	return r < 0 ? NULL : path;
+}
+
+/* Connects to path, which is freed, if a socket is there. Where there is none, and it may be stale, it counts as none. */
+static int connect_if_there(struct fut_client *client, char *path, bool may_be_stale, bool *ret_there)
+{
+	struct stat status;
+	int r = 0;
+
+	*ret_there = path != NULL && stat(path, &status) == 0;
+	if (*ret_there) {
+		r = fut_connect_unix(client, path);
+		if (r == FUT_E_UNREACHABLE && may_be_stale)
+			*ret_there = false;
+	}
+	free(path);
+	return r;
+}
+
 int fut_connect(struct fut_client *client)
 {
 	const char *path = getenv("FUTURED_SOCKET");
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	char *own = NULL;
-	struct stat status;
+	bool there;
 	int r;
 
-	if (path == NULL || path[0] == '\0') {
-		path = CONNECT_SYSTEM_PATH;
-		if (runtime != NULL && runtime[0] != '\0') {
-			if (asprintf(&own, "%s/futured.sock", runtime) < 0)
-				return client_fail(client, FUT_E_MEMORY, "out of memory");
-			if (stat(own, &status) == 0)
-				path = own;
-		}
-	}
-	r = fut_connect_unix(client, path);
-	free(own);
-	return r;
+	if (path != NULL && path[0] != '\0')
+		return fut_connect_unix(client, path);
+	r = connect_if_there(client, connect_path("XDG_RUNTIME_DIR", NULL, "futured.sock"), false, &there);
+	if (there)
+		return r;
+	/* Where a user's daemon listens that was started without XDG_RUNTIME_DIR: from cron, over ssh, in a container. */
+	r = connect_if_there(
+	    client, connect_path("XDG_STATE_HOME", ".local/state", "futured/futured.sock"), true, &there);
+	return there ? r : fut_connect_unix(client, CONNECT_SYSTEM_PATH);
 }
 
 /* Cuts "HOST:PORT" into two strings of the caller's own. */

@@ -126,6 +126,9 @@ int ctl_say_failure(void)
 		return CTL_DENIED;
 	case FUT_E_FORBIDDEN:
 		return CTL_DENIED;
+	case FUT_E_NO_SUCH_METHOD:
+		fprintf(stderr, "  The daemon, version %s, does not have it yet.\n", fut_server_version(ctl.client));
+		break;
 	case FUT_E_NO_SUCH_TASK:
 		fputs("  'futurectl tasks' lists what there is. To run a command, give it behind '--':\n"
 		      "  futurectl run -- COMMAND\n", stderr);
@@ -189,18 +192,30 @@ struct fut_params *ctl_params(void)
 
 static void ctl_note_method(const char *method)
 {
-	if (strcmp(method, "submit") == 0 || strcmp(method, "map") == 0 || strcmp(method, "cancel") == 0)
-		ctl_has_asked = true;
+	static const char *const changing[] = {"submit", "map", "cancel", "retry", "forget", "pause", "resume",
+	    "set_queue", "drain"};
+
+	for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++)
+		if (strcmp(method, changing[i]) == 0)
+			ctl_has_asked = true;
+}
+
+int ctl_try(const char *method, struct fut_params *params, char **ret_result)
+{
+	int r;
+
+	ctl_note_method(method);
+	r = fut_call(ctl.client, method, params, ret_result);
+	fut_params_free(params);
+	return r;
 }
 
 char *ctl_call(const char *method, struct fut_params *params)
 {
 	char *result;
 
-	ctl_note_method(method);
-	if (fut_call(ctl.client, method, params, &result) < 0)
+	if (ctl_try(method, params, &result) < 0)
 		ctl_die_failure();
-	fut_params_free(params);
 	return result;
 }
 
@@ -284,6 +299,14 @@ bool ctl_member_is(struct span object, const char *name, const char *text)
 	struct span value;
 
 	return ctl_member(object, name, &value) && jsonspan_type(value) == JSONSPAN_STRING && jsonspan_is(value, text);
+}
+
+bool ctl_member_is_true(struct span object, const char *name)
+{
+	struct span value;
+	bool truth = false;
+
+	return ctl_member(object, name, &value) && jsonspan_bool(value, &truth) == 0 && truth;
 }
 
 int64_t ctl_member_integer(struct span object, const char *name, int64_t otherwise)

@@ -102,6 +102,8 @@ _Noreturn void ctl_die_failure(void);
 void ctl_connect(void);
 /* As fut_call, but dies where it fails. params is freed. */
 char *ctl_call(const char *method, struct fut_params *params);
+/* As ctl_call, but returns the code where it fails. */
+int ctl_try(const char *method, struct fut_params *params, char **ret_result);
 /* fut_send, likewise. */
 int64_t ctl_send(const char *method, struct fut_params *params);
 /* New parameters, or dies. */
@@ -122,6 +124,8 @@ bool ctl_member(struct span object, const char *name, struct span *ret_value);
 char *ctl_member_string(struct span object, const char *name);
 /* Whether a member is a string that means text. */
 bool ctl_member_is(struct span object, const char *name, const char *text);
+/* Whether a member is true. */
+bool ctl_member_is_true(struct span object, const char *name);
 /* An integer member, or otherwise. */
 int64_t ctl_member_integer(struct span object, const char *name, int64_t otherwise);
 

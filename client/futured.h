@@ -102,6 +102,7 @@ void fut_free(struct fut_client *client);
  * ready, which after a crash is when it has recovered.
  *
  * fut_connect: the Unix socket $FUTURED_SOCKET, else $XDG_RUNTIME_DIR/futured.sock if it is there, else
+ * $XDG_STATE_HOME/futured/futured.sock (~/.local/state/futured/futured.sock) if a daemon answers there, else
  * /run/futured/futured.sock.
  *
  * fut_connect_tcp: place is "HOST:PORT", "[ADDRESS]:PORT" or ":PORT" (this machine). token NULL means $FUTURED_TOKEN,

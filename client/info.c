@@ -1,5 +1,5 @@
 /*
- * The commands that look at the daemon itself: tasks, queues and stats.
+ * The commands that look at the daemon itself and end it: tasks, stats and drain.
  */
 #include "info.h"
 
@@ -13,12 +13,10 @@
 #include "value.h"
 
 /* Asks a method without parameters. With --json it prints the answer and returns NULL. */
-static char *info_ask(const struct operands *operands, const char *method)
+static char *info_ask(const char *method)
 {
 	char *result;
 
-	if (operands->count > 0)
-		ctl_die_usage("%s takes no arguments, not '%s'", ctl.command, operands->at[0]);
 	ctl_connect();
 	result = ctl_call(method, ctl_params());
 	if (!ctl.json)
@@ -26,22 +24,6 @@ static char *info_ask(const struct operands *operands, const char *method)
 	puts(result);
 	free(result);
 	return NULL;
-}
-
-static bool info_is_true(struct span object, const char *name)
-{
-	struct span value;
-	bool truth = false;
-
-	return ctl_member(object, name, &value) && jsonspan_bool(value, &truth) == 0 && truth;
-}
-
-static void info_add_string(struct table *table, struct span object, const char *name, enum table_colour colour)
-{
-	char *text = ctl_member_string(object, name);
-
-	table_add(table, text, colour);
-	free(text);
 }
 
 /* "argv:array [cwd:string]" */
@@ -55,7 +37,7 @@ static void info_add_params(struct table *table, struct span task)
 	if (ctl_member(task, "params", &params) && jsonspan_type(params) == JSONSPAN_ARRAY) {
 		jsonspan_iter_init(&iter, params);
 		while (jsonspan_next(&iter, &param)) {
-			bool required = info_is_true(param, "required");
+			bool required = ctl_member_is_true(param, "required");
 
 			name = ctl_member_string(param, "name");
 			type = ctl_member_string(param, "type");
@@ -72,80 +54,27 @@ static void info_add_params(struct table *table, struct span task)
 static int info_tasks_main(struct operands *operands)
 {
 	static const char *const heads[] = {"TASK", "LANE", "KIND", "ARGUMENTS", "DOES"};
-	char *result = info_ask(operands, "tasks");
+	char *result = info_ask("tasks");
 	struct jsonspan_iter iter;
 	struct table table;
 	struct span task;
 
+	(void)operands; /* none */
 	if (result == NULL)
 		return ctl_finish_output(CTL_DONE);
 	table_begin(&table, heads, sizeof(heads) / sizeof(heads[0]));
 	if (jsonspan_type(ctl_span(result)) == JSONSPAN_ARRAY) {
 		jsonspan_iter_init(&iter, ctl_span(result));
 		while (jsonspan_next(&iter, &task)) {
-			info_add_string(&table, task, "task", TABLE_CYAN);
-			info_add_string(&table, task, "lane", TABLE_PLAIN);
+			show_add_member(&table, task, "task", TABLE_CYAN);
+			show_add_member(&table, task, "lane", TABLE_PLAIN);
 			table_add(&table,
-			    info_is_true(task, "pure")	       ? "pure"
-			    : info_is_true(task, "idempotent") ? "idempotent"
+			    ctl_member_is_true(task, "pure")	       ? "pure"
+			    : ctl_member_is_true(task, "idempotent") ? "idempotent"
 							       : "",
 			    TABLE_DIM);
 			info_add_params(&table, task);
-			info_add_string(&table, task, "doc", TABLE_PLAIN);
-		}
-	}
-	table_end(&table);
-	free(result);
-	return ctl_finish_output(CTL_DONE);
-}
-
-static void info_add_value(struct table *table, struct span object, const char *name)
-{
-	struct text out = {0};
-	struct span value;
-
-	if (ctl_member(object, name, &value))
-		show_write_value(value, &out);
-	table_add(table, ctl_text(&out), TABLE_PLAIN);
-	text_done(&out);
-}
-
-static void info_add_age(struct table *table, struct span object, const char *name)
-{
-	struct text out = {0};
-	struct span value;
-	double seconds;
-
-	if (!table->terminal) {
-		info_add_value(table, object, name);
-		return;
-	}
-	if (ctl_member(object, name, &value) && jsonspan_number(value, &seconds) == 0)
-		value_write_duration(&out, seconds);
-	table_add(table, ctl_text(&out), TABLE_DIM);
-	text_done(&out);
-}
-
-static int info_queues_main(struct operands *operands)
-{
-	static const char *const heads[] = {"QUEUE", ">LIMIT", "PAUSED", ">PENDING", ">RUNNING", ">OLDEST"};
-	char *result = info_ask(operands, "queues");
-	struct jsonspan_iter iter;
-	struct table table;
-	struct span queue;
-
-	if (result == NULL)
-		return ctl_finish_output(CTL_DONE);
-	table_begin(&table, heads, sizeof(heads) / sizeof(heads[0]));
-	if (jsonspan_type(ctl_span(result)) == JSONSPAN_ARRAY) {
-		jsonspan_iter_init(&iter, ctl_span(result));
-		while (jsonspan_next(&iter, &queue)) {
-			info_add_value(&table, queue, "queue");
-			info_add_value(&table, queue, "limit");
-			table_add(&table, info_is_true(queue, "paused") ? "paused" : "", TABLE_YELLOW);
-			info_add_value(&table, queue, "pending");
-			info_add_value(&table, queue, "running");
-			info_add_age(&table, queue, "oldest_s");
+			show_add_member(&table, task, "doc", TABLE_PLAIN);
 		}
 	}
 	table_end(&table);
@@ -186,10 +115,11 @@ static void info_add_tree(struct table *table, struct text *path, struct span va
 static int info_stats_main(struct operands *operands)
 {
 	static const char *const heads[] = {"FIGURE", "VALUE"};
-	char *result = info_ask(operands, "stats");
+	char *result = info_ask("stats");
 	struct text path = {0};
 	struct table table;
 
+	(void)operands; /* none */
 	if (result == NULL)
 		return ctl_finish_output(CTL_DONE);
 	table_begin(&table, heads, sizeof(heads) / sizeof(heads[0]));
@@ -209,15 +139,6 @@ const struct command info_commands[] = {
 		"brackets.\n",
 	.operands = COMMAND_TAKES_NOTHING,
 	.run = info_tasks_main,
-    },
-    {
-	.name = "queues",
-	.synopsis = "",
-	.summary = "the queues and how full they are",
-	.text = "Lists the queues: how many may run at once, what waits and runs, and for how long\n"
-		"the oldest has waited.\n",
-	.operands = COMMAND_TAKES_NOTHING,
-	.run = info_queues_main,
     },
     {
 	.name = "stats",

@@ -1,5 +1,5 @@
 /*
- * info: the commands tasks, queues and stats.
+ * info: the commands tasks, stats and drain.
  */
 #ifndef CLIENT_INFO_H
 #define CLIENT_INFO_H

@@ -22,6 +22,14 @@ struct job_options {
 	struct option_duration timeout;
 	struct option_duration backoff;
 	struct option_duration retain;
+	struct option_duration expires;
+	const char *not_before; /* a moment */
+	const char *after;      /* ids */
+	const char *after_policy;
+	const char *webhook;
+	const char *limit_memory; /* a size */
+	struct option_duration limit_cpu;
+	struct option_integer limit_files;
 	bool io;
 	bool no_env;
 };

@@ -1,5 +1,5 @@
 /*
- * The commands that look at jobs and end them: status, result, list and cancel.
+ * The commands that look at jobs: status, result and list.
  */
 #include "jobs.h"
 
@@ -22,9 +22,6 @@ static struct {
 	bool all, reverse;
 } jobs_list;
 
-static struct option_duration jobs_cancel_grace;
-static const char *jobs_cancel_reason;
-
 static const struct option_spec jobs_result_options[] = {
     {"wait", 'w', OPTION_DURATION, &jobs_result_wait, "TIME",
 	"wait no longer than TIME (0: not at all), with status 124"},
@@ -44,12 +41,6 @@ static const struct option_spec jobs_list_options[] = {
     {0},
 };
 
-static const struct option_spec jobs_cancel_options[] = {
-    {"grace", 'g', OPTION_DURATION, &jobs_cancel_grace, "TIME", "from SIGTERM to SIGKILL (default: 5s)"},
-    {"reason", 0, OPTION_TEXT, &jobs_cancel_reason, "TEXT", "kept with the job as its error's message"},
-    {0},
-};
-
 static void jobs_add_row(struct span job, void *arg)
 {
 	show_add_job(arg, job);
@@ -58,50 +49,49 @@ static void jobs_add_row(struct span job, void *arg)
 /* Prints jobs as the elements of an array; arg counts them. */
 static void jobs_print_element(struct span job, void *arg)
 {
-	size_t *count = arg;
+	int64_t *count = arg;
 
 	fputs((*count)++ == 0 ? "[" : ",", stdout);
 	fwrite(job.at, 1, job.len, stdout);
 }
 
-static void jobs_end_array(size_t count)
+static void jobs_end_array(int64_t count)
 {
 	puts(count == 0 ? "[]" : "]");
+}
+
+/* One job, on a terminal: all that is known of it. */
+static void jobs_print_page(const struct select *select)
+{
+	struct fut_params *params = ctl_params();
+	char *result;
+
+	select_put(select, params);
+	result = ctl_call("status", params);
+	show_print_job(ctl_span(result));
+	free(result);
 }
 
 static int jobs_status_main(struct operands *operands)
 {
 	struct select select;
-	struct fut_params *params;
 	struct table table;
-	size_t count = 0;
-	char *result;
+	int64_t count = 0;
 
 	select_read_or_die(operands->at, operands->count, &select);
-	if (select.single) {
-		params = ctl_params();
-		select_put(&select, params);
-		if (!ctl.json && !table_is_terminal())
-			fut_params_json(params, "fields", SHOW_FIELDS, SIZE_MAX);
-		result = ctl_call("status", params);
-		if (ctl.json) {
-			puts(result);
-		} else if (table_is_terminal()) {
-			show_print_job(ctl_span(result));
-		} else {
-			show_begin_jobs(&table);
-			show_add_job(&table, ctl_span(result));
-			table_end(&table);
-		}
-		free(result);
-	} else if (ctl.json) {
-		pages_each(&select, PAGES_ALL_FIELDS, jobs_print_element, &count);
+	if (ctl.json) {
+		(void)pages_each(&select, PAGES_ALL_FIELDS, jobs_print_element, &count);
 		jobs_end_array(count);
+	} else if (select.single && table_is_terminal()) {
+		jobs_print_page(&select);
+		count = 1;
 	} else {
 		show_begin_jobs(&table);
-		pages_each(&select, SHOW_FIELDS, jobs_add_row, &table);
+		count = pages_each(&select, SHOW_FIELDS, jobs_add_row, &table);
 		table_end(&table);
 	}
+	if (count == 0)
+		select_say_none(&select);
 	select_done(&select);
 	return ctl_finish_output(CTL_DONE);
 }
@@ -162,7 +152,7 @@ static int jobs_list_main(struct operands *operands)
 	int64_t limit = JOBS_LIST_LIMIT;
 	struct select select = {0};
 	struct table table;
-	size_t count = 0;
+	int64_t count = 0;
 
 	jobs_list_read(operands, &select);
 	if (jobs_list.all)
@@ -171,72 +161,15 @@ static int jobs_list_main(struct operands *operands)
 		limit = jobs_list.limit.value;
 	ctl_connect();
 	if (ctl.json) {
-		pages_each_listed(&select, PAGES_LIST_FIELDS, jobs_list.reverse, jobs_list.after.value, limit,
+		(void)pages_each_listed(&select, PAGES_LIST_FIELDS, jobs_list.reverse, jobs_list.after.value, limit,
 		    jobs_print_element, &count);
 		jobs_end_array(count);
 	} else {
 		show_begin_jobs(&table);
-		pages_each_listed(&select, SHOW_FIELDS, jobs_list.reverse, jobs_list.after.value, limit, jobs_add_row,
-		    &table);
+		(void)pages_each_listed(&select, SHOW_FIELDS, jobs_list.reverse, jobs_list.after.value, limit,
+		    jobs_add_row, &table);
 		table_end(&table);
 	}
-	select_done(&select);
-	return ctl_finish_output(CTL_DONE);
-}
-
-static void jobs_add_cancelled(struct table *table, struct span one)
-{
-	struct text id = {0};
-	struct span cancelled;
-	bool promised = false;
-	char *was = ctl_member_string(one, "was");
-
-	if (ctl_member(one, "cancelled", &cancelled))
-		(void)jsonspan_bool(cancelled, &promised);
-	text_add_format(&id, "%lld", (long long)ctl_member_integer(one, "id", 0));
-	table_add(table, ctl_text(&id), TABLE_PLAIN);
-	table_add(table, promised ? "cancelling" : "had ended", promised ? TABLE_YELLOW : TABLE_DIM);
-	table_add(table, was, TABLE_PLAIN);
-	text_done(&id);
-	free(was);
-}
-
-static void jobs_print_cancelled(struct span result)
-{
-	static const char *const heads[] = {">ID", "CANCEL", "WAS"};
-	struct jsonspan_iter iter;
-	struct table table;
-	struct span one;
-
-	table_begin(&table, heads, sizeof(heads) / sizeof(heads[0]));
-	if (jsonspan_type(result) == JSONSPAN_ARRAY) {
-		jsonspan_iter_init(&iter, result);
-		while (jsonspan_next(&iter, &one))
-			jobs_add_cancelled(&table, one);
-	} else {
-		jobs_add_cancelled(&table, result);
-	}
-	table_end(&table);
-}
-
-static int jobs_cancel_main(struct operands *operands)
-{
-	struct fut_params *params = ctl_params();
-	struct select select;
-	char *result;
-
-	select_read_or_die(operands->at, operands->count, &select);
-	select_put(&select, params);
-	if (jobs_cancel_grace.given)
-		fut_params_number(params, "grace", jobs_cancel_grace.seconds);
-	if (jobs_cancel_reason != NULL)
-		fut_params_string(params, "reason", jobs_cancel_reason);
-	result = ctl_call("cancel", params);
-	if (ctl.json)
-		puts(result);
-	else
-		jobs_print_cancelled(ctl_span(result));
-	free(result);
 	select_done(&select);
 	return ctl_finish_output(CTL_DONE);
 }
@@ -274,18 +207,6 @@ const struct command jobs_commands[] = {
 	.options = {jobs_list_options},
 	.operands = COMMAND_TAKES_FILTERS,
 	.run = jobs_list_main,
-    },
-    {
-	.name = "cancel",
-	.synopsis = "[OPTION]... SEL...",
-	.summary = "end jobs, whatever they are doing",
-	.text = "Asks for the jobs' end. Once this returns it is promised: each will end cancelled,\n"
-		"when its whole process tree is gone, for which 'futurectl await' waits. A job that\n"
-		"had ended stays as it is.\n"
-		COMMAND_SEL,
-	.options = {jobs_cancel_options},
-	.operands = COMMAND_TAKES_JOBS,
-	.run = jobs_cancel_main,
     },
     {0},
 };

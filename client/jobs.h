@@ -1,5 +1,5 @@
 /*
- * jobs: the commands status, result, list and cancel.
+ * jobs: the commands status, result and list.
  */
 #ifndef CLIENT_JOBS_H
 #define CLIENT_JOBS_H

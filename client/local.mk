@@ -35,6 +35,8 @@ libctl_la_SOURCES = \
 	client/args.h \
 	client/await.c \
 	client/await.h \
+	client/bulk.c \
+	client/bulk.h \
 	client/commands.c \
 	client/ctl.c \
 	client/ctl.h \
@@ -59,6 +61,8 @@ libctl_la_SOURCES = \
 	client/pages.h \
 	client/progress.c \
 	client/progress.h \
+	client/queues.c \
+	client/queues.h \
 	client/select.c \
 	client/select.h \
 	client/show.c \

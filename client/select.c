@@ -251,10 +251,20 @@ void select_read_or_die(char *const *words, size_t count, struct select *ret_sel
 
 	if (select_read(words, count, ret_select, &wrong) < 0)
 		ctl_die_usage("%s", text_string(&wrong));
-	ctl_connect();
+	if (ctl.client == NULL)
+		ctl_connect();
 	for (size_t i = 0; i < ret_select->n_ranges; i++)
 		if (ret_select->ranges[i].first == SELECT_LAST)
 			ret_select->ranges[i].first = ret_select->ranges[i].last = select_find_last();
+}
+
+void select_say_none(const struct select *select)
+{
+	struct text filter = {0};
+
+	select_write_filter(select, &filter);
+	ctl_say("no job fits %s", ctl_text(&filter));
+	text_done(&filter);
 }
 
 int64_t select_read_id(char *const *words, size_t count)

@@ -40,10 +40,12 @@ bool select_has_states(const struct select *select);
 void select_write_filter(const struct select *select, struct text *out);
 void select_done(struct select *select);
 
-/* Reads SEL... of a command and looks up `last`; dies where it is wrong or there is none. */
+/* Reads SEL... of a command, connects if need be, and looks up `last`; dies where it is wrong or there is none. */
 void select_read_or_die(char *const *words, size_t count, struct select *ret_select);
 /* Puts id, ids or filter into params. */
 void select_put(const struct select *select, struct fut_params *params);
+/* Says that nothing fits the filter: that is no failure, but may be a slip. */
+void select_say_none(const struct select *select);
 /* Reads words that must be one id; dies otherwise. */
 int64_t select_read_id(char *const *words, size_t count);
 

@@ -146,12 +146,33 @@ static void show_write_time(struct span job, const char *state, bool terminal, s
 		text_add_format(out, "%.3f", finished - started);
 }
 
-static void show_add_member(struct table *table, struct span job, const char *name)
+void show_write_value(struct span value, struct text *out)
 {
-	char *text = ctl_member_string(job, name);
+	char *text;
+	int r;
 
-	table_add(table, text, TABLE_PLAIN);
+	if (jsonspan_type(value) == JSONSPAN_NULL)
+		return;
+	if (jsonspan_type(value) != JSONSPAN_STRING) {
+		text_add(out, value.at, value.len);
+		return;
+	}
+	r = jsonspan_string(value, &text, NULL);
+	if (r < 0)
+		ctl_die_memory();
+	text_add_string(out, text);
 	free(text);
+}
+
+void show_add_member(struct table *table, struct span object, const char *name, enum table_colour colour)
+{
+	struct text cell = {0};
+	struct span value;
+
+	if (ctl_member(object, name, &value))
+		show_write_value(value, &cell);
+	table_add(table, ctl_text(&cell), colour);
+	text_done(&cell);
 }
 
 static void show_add_age(struct table *table, struct span job)
@@ -160,7 +181,7 @@ static void show_add_age(struct table *table, struct span job)
 	struct text age = {0};
 
 	if (!table->terminal) {
-		show_add_member(table, job, "submitted");
+		show_add_member(table, job, "submitted", TABLE_PLAIN);
 		return;
 	}
 	if (submitted >= 0)
@@ -182,9 +203,9 @@ void show_add_job(struct table *table, struct span job)
 	text_add_format(&cell, "%lld", (long long)ctl_member_integer(job, "id", 0));
 	table_add(table, text_string(&cell), TABLE_PLAIN);
 	table_add(table, state, state != NULL ? show_colour(state) : TABLE_PLAIN);
-	show_add_member(table, job, "task");
-	show_add_member(table, job, "queue");
-	show_add_member(table, job, "label");
+	show_add_member(table, job, "task", TABLE_PLAIN);
+	show_add_member(table, job, "queue", TABLE_PLAIN);
+	show_add_member(table, job, "label", TABLE_PLAIN);
 	show_add_age(table, job);
 	text_clear(&cell);
 	show_write_time(job, state != NULL ? state : "", table->terminal, &cell);
@@ -194,24 +215,6 @@ void show_add_job(struct table *table, struct span job)
 	table_add(table, text_string(&cell), TABLE_PLAIN);
 	text_done(&cell);
 	free(state);
-}
-
-void show_write_value(struct span value, struct text *out)
-{
-	char *text;
-	int r;
-
-	if (jsonspan_type(value) == JSONSPAN_NULL)
-		return;
-	if (jsonspan_type(value) != JSONSPAN_STRING) {
-		text_add(out, value.at, value.len);
-		return;
-	}
-	r = jsonspan_string(value, &text, NULL);
-	if (r < 0)
-		ctl_die_memory();
-	text_add_string(out, text);
-	free(text);
 }
 
 static void show_print_member(const char *name, struct span value)

@@ -28,5 +28,7 @@ void show_print_job(struct span job);
 
 /* A value as a cell: a string without its quotes, null as nothing, all else as JSON. */
 void show_write_value(struct span value, struct text *out);
+/* Adds a member as a cell; of an object that has none of the name an empty one. */
+void show_add_member(struct table *table, struct span object, const char *name, enum table_colour colour);
 
 #endif

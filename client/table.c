@@ -124,7 +124,8 @@ void table_print(const char *text, enum table_colour colour)
 
 void table_begin(struct table *table, const char *const *heads, size_t n_columns)
 {
-	*table = (struct table){.heads = heads, .n_columns = n_columns, .terminal = table_is_terminal()};
+	*table = (struct table){
+	    .heads = heads, .n_columns = n_columns, .terminal = table_is_terminal(), .out = stdout};
 	table->cells = calloc((TABLE_ROWS + 1) * n_columns, sizeof(*table->cells));
 	if (table->cells == NULL)
 		ctl_die_memory();
@@ -135,7 +136,7 @@ void table_begin(struct table *table, const char *const *heads, size_t n_columns
 static void table_print_plain(const struct table *table)
 {
 	for (size_t i = 0; i < table->n_cells; i++)
-		printf("%s%c", table->cells[i].text, (i + 1) % table->n_columns == 0 ? '\n' : '\t');
+		fprintf(table->out, "%s%c", table->cells[i].text, (i + 1) % table->n_columns == 0 ? '\n' : '\t');
 }
 
 static size_t table_columns(void)
@@ -173,7 +174,7 @@ static void table_print_cell(const struct table *table, size_t index, size_t wid
 	table_cut(cell->text, width);
 	space = (int)(width - table_width(cell->text));
 	coloured = coloured && cell->colour != TABLE_PLAIN;
-	printf("%*s%s%s%s%*s%s", right ? space : 0, "", coloured ? table_sequence(cell->colour) : "", cell->text,
+	fprintf(table->out, "%*s%s%s%s%*s%s", right ? space : 0, "", coloured ? table_sequence(cell->colour) : "", cell->text,
 	    coloured ? "\033[0m" : "", right || last ? 0 : space, "", last ? "\n" : "  ");
 }
 

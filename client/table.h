@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #define TABLE_COLUMNS_MAX 12
 
@@ -31,6 +32,7 @@ struct table {
 	const char *const *heads; /* static; a head that begins with '>' aligns its column to the right */
 	size_t n_columns;
 	bool terminal;
+	FILE *out; /* standard output, unless it is set before the first row */
 	struct table_cell *cells; /* rows still to be printed, row by row */
 	size_t n_cells;
 };
