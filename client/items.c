@@ -2,8 +2,9 @@
  * The lines of map's input. Memory is bounded by one batch, one line and one read: who calls stops reading while the
  * batch is full.
  *
- * A line that cannot be an item ends the input there: the items before it are done, and futurectl then says so with its
- * status.
+ * A line that cannot be an item, since the protocol has only text, is refused and told by its number; the lines behind it
+ * go on. It ends its batch, so that the place of each item among the results is known. A line that is too long to be kept
+ * ends the input.
  */
 #include "items.h"
 
@@ -44,6 +45,12 @@ void items_done(struct items *items)
 }
 
 static void items_refuse(struct items *items, const char *why)
+{
+	ctl_say("line %lld of %s %s, so it cannot be sent", (long long)items->line, items->name, why);
+	items->refused++;
+}
+
+static void items_end(struct items *items, const char *why)
 {
 	ctl_say("line %lld of %s %s; nothing behind it is read", (long long)items->line, items->name, why);
 	items->wrong = true;
@@ -96,14 +103,9 @@ static bool items_is_whole(const char *item)
 	return (*first == '[' || *first == '{') && value_is_json(item);
 }
 
-/* line has len bytes and a NUL behind them. */
+/* line has len bytes, which are text, and a NUL behind them. */
 static void items_add(struct items *items, const char *line, size_t len)
 {
-	items->line++;
-	if (!jsonspan_is_text(line, len)) {
-		items_refuse(items, memchr(line, '\0', len) != NULL ? "holds a NUL byte" : "is not valid UTF-8");
-		return;
-	}
 	text_add(&items->batch, items->batch_count == 0 ? "[" : ",", 1);
 	if (items->command != NULL) {
 		items_add_command(items, line);
@@ -120,12 +122,12 @@ static void items_add(struct items *items, const char *line, size_t len)
 
 bool items_is_full(const struct items *items)
 {
-	return items->batch_count >= ITEMS_BATCH || items->batch.len >= ITEMS_BATCH_MAX;
+	return items->batch_count >= ITEMS_BATCH || items->batch.len >= ITEMS_BATCH_MAX || items->refused > 0;
 }
 
 bool items_is_over(const struct items *items)
 {
-	return items->wrong || (items->eof && items->input_done == items->input.len);
+	return items->refused == 0 && (items->wrong || (items->eof && items->input_done == items->input.len));
 }
 
 void items_stop(struct items *items)
@@ -135,31 +137,48 @@ void items_stop(struct items *items)
 	items->input_done = 0;
 }
 
-/* Makes items of whole lines, and of a last one without an end, while there is room. */
+/*
+ * The next line of what was read, a last one without an end too: with a NUL behind it and its length, or NULL where none is
+ * whole yet.
+ */
+static char *items_next_line(struct items *items, size_t *ret_len)
+{
+	struct text *input = &items->input;
+	char *line = input->at + items->input_done;
+	size_t from = items->input_done + items->lines.scanned, len;
+	enum lines_verdict verdict = lines_scan(&items->lines, input->at + from, input->len - from, &len);
+
+	if (verdict == LINES_MORE && !items->eof)
+		return NULL;
+	items->line++;
+	if (verdict == LINES_TOO_LONG) {
+		items_end(items, "is over 16 MiB, the largest message");
+		return NULL;
+	}
+	if (verdict == LINES_MORE)
+		len = input->len - items->input_done;
+	/* Behind the last line there is room for a NUL: read leaves it. */
+	line[len] = '\0';
+	items->input_done += len + (verdict == LINES_LINE);
+	*ret_len = len;
+	return line;
+}
+
+/* Makes items of lines while there is room. A line that is refused ends the batch. */
 static void items_cut(struct items *items)
 {
 	struct text *input = &items->input;
-	enum lines_verdict verdict;
-	size_t from, len;
+	size_t len;
 	char *line;
 
 	while (!items->wrong && !items_is_full(items) && items->input_done < input->len) {
-		line = input->at + items->input_done;
-		from = items->input_done + items->lines.scanned;
-		verdict = lines_scan(&items->lines, input->at + from, input->len - from, &len);
-		if (verdict == LINES_MORE && !items->eof)
+		line = items_next_line(items, &len);
+		if (line == NULL)
 			break;
-		if (verdict == LINES_TOO_LONG) {
-			items->line++;
-			items_refuse(items, "is over 16 MiB, the largest message");
-			break;
-		}
-		if (verdict == LINES_MORE)
-			len = input->len - items->input_done;
-		/* Behind the last line there is room for a NUL: read leaves it. */
-		line[len] = '\0';
-		items->input_done += len + (verdict == LINES_LINE);
-		items_add(items, line, len);
+		if (jsonspan_is_text(line, len))
+			items_add(items, line, len);
+		else
+			items_refuse(items, memchr(line, '\0', len) != NULL ? "holds a NUL byte" : "is not valid UTF-8");
 	}
 	if (items->input_done == input->len) {
 		text_clear(input);
@@ -195,7 +214,7 @@ void items_read(struct items *items)
 	items_cut(items);
 }
 
-size_t items_take_batch(struct items *items, struct text *out)
+size_t items_take_batch(struct items *items, struct text *out, size_t *ret_refused)
 {
 	size_t count = items->batch_count;
 	struct text spare = *out;
@@ -206,6 +225,8 @@ size_t items_take_batch(struct items *items, struct text *out)
 	text_clear(&spare);
 	items->batch = spare;
 	items->batch_count = 0;
+	*ret_refused = items->refused;
+	items->refused = 0;
 	items_cut(items);
 	return count;
 }

@@ -24,11 +24,12 @@ struct items {
 	size_t input_done;
 	struct lines lines;
 	bool eof;
-	bool wrong; /* a line could not be an item (it was said): nothing is read behind it */
+	bool wrong; /* the input could not be read on (it was said) */
 	int64_t line; /* lines taken so far */
 
 	struct text batch; /* "[item,item" without its end */
 	size_t batch_count;
+	size_t refused; /* lines directly behind the batch that cannot be items (it was said): they end it */
 };
 
 /*
@@ -38,16 +39,16 @@ void items_open(struct items *items, const char *file);
 void items_done(struct items *items);
 /* Reads once (it may wait where there is no input yet) and takes lines for as long as the batch has room. */
 void items_read(struct items *items);
-/* Whether the batch is as large as one message should be. */
+/* Whether the batch is as large as one message should be, or ended by a line that was refused. */
 bool items_is_full(const struct items *items);
 /* Whether nothing will come behind the present batch. */
 bool items_is_over(const struct items *items);
 /* Stops reading for good. */
 void items_stop(struct items *items);
 /*
- * The batch as a JSON array, into out (emptied first); a new one is begun, with the lines that had been read already.
- * Returns how many items it has.
+ * The batch as a JSON array, into out (emptied first), and how many lines behind it were refused; a new one is begun,
+ * with the lines that had been read already. Returns how many items it has, perhaps none.
  */
-size_t items_take_batch(struct items *items, struct text *out);
+size_t items_take_batch(struct items *items, struct text *out, size_t *ret_refused);
 
 #endif

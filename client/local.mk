@@ -50,8 +50,10 @@ libctl_la_SOURCES = \
 	client/jobs.h \
 	client/map.c \
 	client/map.h \
+	client/map_print.c \
 	client/map_private.h \
 	client/map_results.c \
+	client/map_stop.c \
 	client/map_submit.c \
 	client/options.c \
 	client/options.h \

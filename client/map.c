@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "ctl.h"
@@ -23,9 +24,14 @@
 #define MAP_TICK_MS 200
 
 static const char *map_file;
+static bool map_output, map_fail_fast;
+static struct option_integer map_max_fails;
 
 static const struct option_spec map_options[] = {
     {"arg-file", 'a', OPTION_TEXT, &map_file, "FILE", "read the items from FILE in place of standard input"},
+    {"output", 'o', OPTION_FLAG, &map_output, NULL, "print what the commands wrote, in place of results"},
+    {"fail-fast", 0, OPTION_FLAG, &map_fail_fast, NULL, "cancel the rest as soon as one has failed"},
+    {"max-fails", 0, OPTION_INTEGER, &map_max_fails, "N", "cancel the rest once N have failed"},
     {0},
 };
 
@@ -37,9 +43,59 @@ int64_t map_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-struct fut_range *map_front(const struct map *map)
+/*
+ * What was submitted
+ */
+
+struct map_piece *map_front(const struct map *map)
 {
-	return map->first_range < map->n_ranges ? &map->ranges[map->first_range] : NULL;
+	return map->first_piece < map->n_pieces ? &map->pieces[map->first_piece] : NULL;
+}
+
+void map_add_piece(struct map *map, struct fut_range ids, bool refused)
+{
+	struct map_piece *last = map_front(map) != NULL ? &map->pieces[map->n_pieces - 1] : NULL;
+
+	if (last != NULL && !last->refused && !refused && last->ids.last + 1 == ids.first) {
+		last->ids.last = ids.last;
+		return;
+	}
+	if (map->first_piece > 0) {
+		map->n_pieces -= map->first_piece;
+		memmove(map->pieces, map->pieces + map->first_piece, map->n_pieces * sizeof(*map->pieces));
+		map->first_piece = 0;
+	}
+	map->pieces = reallocarray(map->pieces, map->n_pieces + 1, sizeof(*map->pieces));
+	if (map->pieces == NULL)
+		ctl_die_memory();
+	map->pieces[map->n_pieces++] = (struct map_piece){ids, refused};
+}
+
+void map_step(struct map *map)
+{
+	struct map_piece *front = map_front(map);
+
+	map->printed++;
+	if (++front->ids.first > front->ids.last)
+		map->first_piece++;
+}
+
+bool map_select_rest(const struct map *map, struct select *ret_rest)
+{
+	struct fut_range *ranges = calloc(map->n_pieces + 1, sizeof(*ranges));
+	size_t count = 0;
+
+	if (ranges == NULL)
+		ctl_die_memory();
+	for (size_t i = map->first_piece; i < map->n_pieces; i++)
+		if (!map->pieces[i].refused)
+			ranges[count++] = map->pieces[i].ids;
+	if (count == 0) {
+		free(ranges);
+		return false;
+	}
+	*ret_rest = (struct select){.ranges = ranges, .n_ranges = count};
+	return true;
 }
 
 /*
@@ -49,12 +105,14 @@ struct fut_range *map_front(const struct map *map)
 static void map_ask_counts(struct map *map)
 {
 	struct fut_params *params;
-	struct select rest = {.ranges = map_front(map), .n_ranges = map->n_ranges - map->first_range};
+	struct select rest;
 
-	if (map->count_request != 0 || rest.n_ranges == 0 || map_now_ms() < map->count_next_ms)
+	if (map->end != MAP_GOES_ON || map->count_request != 0 || map_now_ms() < map->count_next_ms ||
+	    !map_select_rest(map, &rest))
 		return;
 	params = ctl_params();
 	select_put(&rest, params);
+	select_done(&rest);
 	fut_params_bool(params, "jobs", false);
 	fut_params_integer(params, "wait", 0);
 	map->count_request = ctl_send("await", params);
@@ -87,6 +145,12 @@ static void map_take_counts(struct map *map, int code, const char *result)
  * The loop
  */
 
+static void map_give_up(struct map *map)
+{
+	if (map->end == MAP_GOES_ON && map->max_fails > 0 && map->failed >= map->max_fails)
+		map_stop(map, MAP_GIVEN_UP);
+}
+
 static void map_take_replies(struct map *map)
 {
 	int64_t request;
@@ -108,15 +172,22 @@ static void map_take_replies(struct map *map)
 			map_take_counts(map, r, result);
 		else if (request == map->cancel_request)
 			map->cancel_request = 0;
+		else if (request == map->end_request)
+			map_take_end(map, r, result);
 		free(result);
+		map_give_up(map);
 		map_ask_front(map);
 	}
 }
 
 static bool map_is_over(const struct map *map)
 {
-	return map->map_request == 0 && map->batch_count == 0 && map->items.batch_count == 0 &&
-	       items_is_over(&map->items) && map_front(map) == NULL;
+	if (map->map_request != 0)
+		return false;
+	if (map->end != MAP_GOES_ON)
+		return map->end_request == 0;
+	return map->batch_count == 0 && map->items.batch_count == 0 && items_is_over(&map->items) &&
+	       map_front(map) == NULL;
 }
 
 /*
@@ -130,7 +201,7 @@ static bool map_may_send(const struct map *map)
 		return false;
 	if (map->batch_count > 0)
 		return map_now_ms() >= map->retry_ms;
-	return map->items.batch_count > 0 && (whole || job_options.key == NULL);
+	return (map->items.batch_count > 0 && (whole || job_options.key == NULL)) || map->items.refused > 0;
 }
 
 static int map_timeout_ms(const struct map *map, bool progress)
@@ -149,14 +220,14 @@ static void map_turn(struct map *map, bool progress)
 	bool send = map_may_send(map);
 	bool read = !map->items.eof && !items_is_full(&map->items);
 
-	if (fflush(stdout) != 0)
-		map_stop(map);
+	if (fflush(stdout) != 0 && map->end == MAP_GOES_ON)
+		map_stop(map, MAP_UNREAD);
 	if (wait_turn(read ? map->items.fd : -1, send ? 0 : map_timeout_ms(map, progress)))
 		items_read(&map->items);
-	else if (send && !map->stopped)
+	else if (send && map->end == MAP_GOES_ON)
 		map_send_batch(map);
-	if (wait_signal() != 0)
-		map_stop(map);
+	if (wait_signal() != 0 && map->end == MAP_GOES_ON)
+		map_stop(map, MAP_INTERRUPTED);
 	if (progress)
 		map_ask_counts(map);
 	map_take_replies(map);
@@ -171,7 +242,7 @@ static int map_finish(struct map *map)
 		status = map->status != 0 ? map->status : CTL_REFUSED;
 	items_done(&map->items);
 	text_done(&map->batch);
-	free(map->ranges);
+	free(map->pieces);
 	if (wait_signal() != 0)
 		return 128 + wait_signal();
 	return ferror(stdout) ? 128 + SIGPIPE : ctl_finish_output(status);
@@ -186,6 +257,14 @@ static int map_main(struct operands *operands)
 	job_options_check(operands, false);
 	if (job_options.args != NULL)
 		ctl_die_usage("--args is for one job; the items of a map are the arguments");
+	if (map_output && (operands->command == NULL || ctl.json))
+		ctl_die_usage(ctl.json ? "--output and --json exclude each other" : "--output is for a command");
+	if (map_fail_fast && map_max_fails.given)
+		ctl_die_usage("--fail-fast is --max-fails 1; give one");
+	if (map_max_fails.given && map_max_fails.value < 1)
+		ctl_die_usage("--max-fails is 1 or more");
+	map.output = map_output;
+	map.max_fails = map_fail_fast ? 1 : map_max_fails.value;
 	map.task = job_options_task(operands);
 	items_open(&map.items, map_file);
 	ctl_connect();

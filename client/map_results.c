@@ -1,30 +1,38 @@
 /*
- * The output of map: a line for each job, in order, as the jobs at the front end.
+ * The output of map in the order of its items, as the jobs at the front end.
  *
  * Either the end of the front job is awaited, or a window of jobs behind it is fetched. The window grows while whole
- * windows have ended, so that fast jobs take few requests, and shrinks to where the front job is still awaited. /
+ * windows have ended, so that fast jobs take few requests, and shrinks to where the front job is still awaited.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "ctl.h"
 #include "map_private.h"
-#include "progress.h"
-#include "select.h"
-#include "show.h"
 
 #define MAP_WINDOW_MAX 1000
+
+static bool map_skip_refused(struct map *map)
+{
+	struct map_piece *front;
+
+	while ((front = map_front(map)) != NULL && front->refused) {
+		map_print_refused(map);
+		map_step(map);
+	}
+	return front != NULL;
+}
 
 void map_ask_front(struct map *map)
 {
 	struct fut_params *params;
-	struct fut_range *front = map_front(map), slice;
+	struct fut_range slice;
 	struct select select = {.ranges = &slice, .n_ranges = 1};
 
-	if (front == NULL || map->front_request != 0)
+	if (map->end != MAP_GOES_ON || map->front_request != 0 || !map_skip_refused(map))
 		return;
 	params = ctl_params();
-	slice = *front;
+	slice = map_front(map)->ids;
 	map->awaiting = !map->ended;
 	if (map->awaiting) {
 		slice.last = slice.first;
@@ -40,60 +48,26 @@ void map_ask_front(struct map *map)
 	map->front_request = ctl_send(map->awaiting ? "await" : "status", params);
 }
 
-/* Takes the front job off. */
-static void map_step(struct map *map)
-{
-	struct fut_range *front = map_front(map);
-
-	map->printed++;
-	if (++front->first > front->last)
-		map->first_range++;
-}
-
-static void map_print_failed(struct map *map, int64_t id, const char *state, const char *cause)
-{
-	map->failed++;
-	if (!ctl.json)
-		puts("null");
-	if (!map->stopped)
-		ctl_say("item %lld (job %lld) %s: %s", (long long)map->printed + 1, (long long)id, state, cause);
-}
-
-static void map_print_job(struct map *map, struct span job)
-{
-	struct text cause = {0};
-	struct span result;
-	char *state;
-
-	/* Results and progress may share a terminal. */
-	progress_clear();
-	if (ctl.json)
-		ctl_print_line(job);
-	if (ctl_member_is(job, "state", "succeeded")) {
-		if (!ctl.json && ctl_member(job, "result", &result))
-			ctl_print_line(result);
-	} else {
-		state = ctl_member_string(job, "state");
-		show_write_cause(job, &cause);
-		map_print_failed(map, ctl_member_integer(job, "id", 0), state != NULL ? state : "failed",
-		    ctl_text(&cause));
-		free(state);
-		text_done(&cause);
-	}
-}
-
 /* The front job cannot be shown, for a reason of its own. */
-static void map_print_lost(struct map *map, const char *cause)
+static void map_lose_front(struct map *map, const char *cause)
 {
-	map_print_failed(map, map_front(map)->first, "cannot be shown", cause);
+	map_print_lost(map, map->printed + 1, map_front(map)->ids.first, cause);
 	map_step(map);
+}
+
+/* Whether the front is a job of an id below end. */
+static bool map_front_is_below(const struct map *map, int64_t end)
+{
+	const struct map_piece *front = map_front(map);
+
+	return front != NULL && !front->refused && front->ids.first < end;
 }
 
 static void map_take_window(struct map *map, const char *result)
 {
 	struct span jobs = ctl_span(result), job;
 	struct jsonspan_iter iter;
-	int64_t before = map->printed, end = map_front(map)->first + map->asked, id;
+	int64_t before = map->printed, end = map_front(map)->ids.first + map->asked, id;
 
 	if (jsonspan_type(jobs) != JSONSPAN_ARRAY)
 		ctl_die(CTL_REFUSED, "the daemon's answer to status is not of the form it should have");
@@ -103,20 +77,19 @@ static void map_take_window(struct map *map, const char *result)
 		id = ctl_member_integer(job, "id", 0);
 		if (id >= end)
 			break;
-		while (map_front(map) != NULL && map_front(map)->first < id)
-			map_print_lost(map, "it is no longer kept");
-		if (map_front(map) == NULL || map_front(map)->first != id)
+		/* Ids of a range that are not known are left out. */
+		while (map_front_is_below(map, id))
+			map_lose_front(map, "it is no longer kept");
+		if (!map_front_is_below(map, id + 1))
 			break;
 		map->ended = !ctl_member_is(job, "state", "pending") && !ctl_member_is(job, "state", "running");
 		if (map->ended) {
-			map_print_job(map, job);
+			map_print_job(map, map->printed + 1, job);
 			map_step(map);
 		}
 	}
-	/* Ids of a range that are not known are left out: whole windows of them would never end. */
-	while (map->ended && map_front(map) != NULL && map_front(map)->first < end &&
-	    map->printed - before < map->asked)
-		map_print_lost(map, "it is no longer kept");
+	while (map->ended && map_front_is_below(map, end) && map->printed - before < map->asked)
+		map_lose_front(map, "it is no longer kept");
 	map->window = map->ended ? map->window * 2 : (map->printed - before) * 2;
 	map->window = map->window < MAP_WINDOW_MIN ? MAP_WINDOW_MIN : map->window;
 	map->window = map->window > MAP_WINDOW_MAX ? MAP_WINDOW_MAX : map->window;
@@ -128,11 +101,11 @@ void map_take_front(struct map *map, int code, const char *result)
 	if (code == FUT_E_NOT_FOUND) {
 		/* A window of nothing that is known, or the one job that was awaited. */
 		for (int64_t i = 0; i < map->asked; i++)
-			map_print_lost(map, "it is no longer kept");
+			map_lose_front(map, "it is no longer kept");
 	} else if (code == FUT_E_TOO_LARGE && map->asked > 1) {
 		map->window = map->asked / 2;
 	} else if (code == FUT_E_TOO_LARGE) {
-		map_print_lost(map, "its result is too large for one message");
+		map_lose_front(map, "its result is too large for one message");
 	} else if (code < 0) {
 		ctl_die_failure();
 	} else if (map->awaiting) {

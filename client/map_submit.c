@@ -2,7 +2,7 @@
  * The input of map: batches of items become jobs.
  *
  * One request is under way at a time, and what comes in meanwhile makes the next batch. While the daemon is busy a
- * batch is tried again in halves; an error ends the input, not the jobs that were accepted. /
+ * batch is tried again in halves; an error ends the input, not the jobs that were accepted.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,26 +13,6 @@
 #include "select.h"
 
 #define MAP_RETRY_MS 1000
-
-static void map_add_range(struct map *map, int64_t first, int64_t count)
-{
-	struct fut_range *last = map->n_ranges > map->first_range ? &map->ranges[map->n_ranges - 1] : NULL;
-
-	map->submitted += count;
-	if (last != NULL && last->last + 1 == first) {
-		last->last += count;
-		return;
-	}
-	if (map->first_range > 0) {
-		map->n_ranges -= map->first_range;
-		memmove(map->ranges, map->ranges + map->first_range, map->n_ranges * sizeof(*map->ranges));
-		map->first_range = 0;
-	}
-	map->ranges = reallocarray(map->ranges, map->n_ranges + 1, sizeof(*map->ranges));
-	if (map->ranges == NULL)
-		ctl_die_memory();
-	map->ranges[map->n_ranges++] = (struct fut_range){first, first + count - 1};
-}
 
 /*
  * The first batch has the key as it was given; whoever repeats the same input gets the same batches, so the others are
@@ -63,15 +43,29 @@ static size_t map_length(const struct map *map, size_t n)
 	return (size_t)(item.at + item.len - map->batch.at);
 }
 
+/* The lines behind the batch that were refused have their place behind its jobs. */
+static void map_add_refused(struct map *map)
+{
+	if (map->refused > 0)
+		map_add_piece(map, (struct fut_range){1, (int64_t)map->refused}, true);
+	map->refused = 0;
+}
+
 void map_send_batch(struct map *map)
 {
-	struct fut_params *params = job_options_params();
+	struct fut_params *params;
 	struct text items = {0};
 
 	if (map->batch_count == 0) {
+		map->batch_count = items_take_batch(&map->items, &map->batch, &map->refused);
+		if (map->batch_count == 0) {
+			text_clear(&map->batch);
+			map_add_refused(map);
+			return;
+		}
 		map->batches++;
-		map->batch_count = items_take_batch(&map->items, &map->batch);
 	}
+	params = job_options_params();
 	map->sent = map->batch_count < map->portion ? map->batch_count : map->portion;
 	if (map->sent == map->batch_count) {
 		fut_params_json(params, "items", text_string(&map->batch), map->batch.len);
@@ -102,38 +96,14 @@ static void map_shorten_batch(struct map *map)
 	memmove(map->batch.at, map->batch.at + length, map->batch.len);
 }
 
-/* Submits nothing more. */
-static void map_close_input(struct map *map)
+void map_close_input(struct map *map)
 {
 	items_stop(&map->items);
 	text_clear(&map->items.batch);
 	map->items.batch_count = 0;
+	map->items.refused = 0;
 	map->batch_count = 0;
-}
-
-static void map_cancel_rest(struct map *map)
-{
-	struct fut_params *params = ctl_params();
-	struct select rest = {.ranges = map_front(map), .n_ranges = map->n_ranges - map->first_range};
-
-	if (rest.n_ranges > 0) {
-		select_put(&rest, params);
-		fut_params_string(params, "reason", "interrupted");
-		if (map->cancel_request != 0)
-			fut_drop(ctl.client, map->cancel_request);
-		map->cancel_request = ctl_send("cancel", params);
-	} else {
-		fut_params_free(params);
-	}
-}
-
-void map_stop(struct map *map)
-{
-	if (map->stopped)
-		return;
-	map->stopped = true;
-	map_close_input(map);
-	map_cancel_rest(map);
+	map->refused = 0;
 }
 
 /*
@@ -160,13 +130,13 @@ void map_take_submitted(struct map *map, int code, const char *result)
 	int64_t first;
 
 	map->map_request = 0;
-	if (code == FUT_E_BUSY && !map->stopped && job_options.key == NULL) {
+	if (code == FUT_E_BUSY && map->end == MAP_GOES_ON && job_options.key == NULL) {
 		map_retry_later(map);
 		return;
 	}
 	if (code < 0) {
 		/* What was accepted before is seen to its end; the status tells that it was not all. */
-		if (!map->stopped)
+		if (map->end == MAP_GOES_ON)
 			map->status = ctl_say_failure();
 		map_close_input(map);
 		return;
@@ -175,10 +145,14 @@ void map_take_submitted(struct map *map, int code, const char *result)
 	first = ctl_member_integer(reply, "first", 0);
 	if (ctl_member_integer(reply, "count", -1) != (int64_t)map->sent || first <= 0)
 		ctl_die(CTL_REFUSED, "the daemon's answer to map is not of the form it should have");
-	map_add_range(map, first, (int64_t)map->sent);
+	map_add_piece(map, (struct fut_range){first, first + (int64_t)map->sent - 1}, false);
+	map->submitted += (int64_t)map->sent;
 	map->portion = map->portion < SIZE_MAX / 2 ? map->portion * 2 : map->portion;
-	if (map->stopped)
-		map_cancel_rest(map);
-	else
-		map_shorten_batch(map);
+	if (map->end != MAP_GOES_ON) {
+		map_stop(map, map->end);
+		return;
+	}
+	map_shorten_batch(map);
+	if (map->batch_count == 0)
+		map_add_refused(map);
 }

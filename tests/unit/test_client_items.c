@@ -12,6 +12,7 @@
 
 static struct items items;
 static struct text batch;
+static size_t refused;
 static int writer;
 
 static void setup(void)
@@ -57,10 +58,10 @@ START_TEST(lines)
 	ck_assert(!items_is_over(&items));
 	put_end();
 	ck_assert(items_is_over(&items) && !items.wrong);
-	ck_assert_uint_eq(items_take_batch(&items, &batch), 6);
+	ck_assert_uint_eq(items_take_batch(&items, &batch, &refused), 6);
 	ck_assert_str_eq(
 	    text_string(&batch), "[[\"a b\"],[\"\"],[1,2],  {\"n\":3}\r,[\"[half\"],[\"\xc3\xa4 \\\"q\"]]");
-	ck_assert_uint_eq(items_take_batch(&items, &batch), 0);
+	ck_assert_uint_eq(items_take_batch(&items, &batch, &refused), 0);
 	ck_assert_str_eq(text_string(&batch), "[]");
 }
 END_TEST
@@ -75,7 +76,7 @@ START_TEST(commands)
 	put("a\n{}\n", 5);
 	items.command = bare;
 	put("[1]\n", 4);
-	ck_assert_uint_eq(items_take_batch(&items, &batch), 3);
+	ck_assert_uint_eq(items_take_batch(&items, &batch, &refused), 3);
 	ck_assert_str_eq(text_string(&batch), "[{\"argv\":[\"cp\",\"a\",\"to/a.a\"],\"umask\":18},"
 	    "{\"argv\":[\"cp\",\"{}\",\"to/{}.{}\"],\"umask\":18},{\"argv\":[\"echo\",\"[1]\"],\"umask\":18}]");
 }
@@ -83,13 +84,20 @@ END_TEST
 
 START_TEST(bad_lines)
 {
-	put("a\n\xff\nb\n", 6);
-	ck_assert(items.wrong && items_is_over(&items));
-	ck_assert_msg(items.batch_count == 1, "what stands before a bad line is still done");
-	teardown();
-	setup();
-	put("a\0b\n", 4);
-	ck_assert(items.wrong);
+	/* Each line that cannot be an item ends its batch, and the next one is gone on with. */
+	put("a\n\xff\nb\nc\0d\n\xfe\n", 12);
+	ck_assert(items_is_full(&items) && !items.wrong);
+	ck_assert_uint_eq(items_take_batch(&items, &batch, &refused), 1);
+	ck_assert_uint_eq(refused, 1);
+	ck_assert_str_eq(text_string(&batch), "[[\"a\"]]");
+	ck_assert_uint_eq(items_take_batch(&items, &batch, &refused), 1);
+	ck_assert_uint_eq(refused, 1);
+	ck_assert_str_eq(text_string(&batch), "[[\"b\"]]");
+	put_end();
+	ck_assert_msg(!items_is_over(&items), "the last refused line has a place as well");
+	ck_assert_uint_eq(items_take_batch(&items, &batch, &refused), 0);
+	ck_assert_uint_eq(refused, 1);
+	ck_assert(items_is_over(&items) && items.line == 5);
 }
 END_TEST
 
@@ -105,9 +113,9 @@ START_TEST(full_batches)
 	while (!items_is_full(&items))
 		put(line, sizeof(line));
 	ck_assert_uint_lt(items.batch.len, (4u << 20) + sizeof(line));
-	taken = items_take_batch(&items, &batch);
+	taken = items_take_batch(&items, &batch, &refused);
 	put_end();
-	taken += items_take_batch(&items, &batch);
+	taken += items_take_batch(&items, &batch, &refused);
 	ck_assert_uint_eq(taken, (size_t)items.line);
 	ck_assert_uint_eq(taken % 2, 0);
 }
