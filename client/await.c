@@ -206,6 +206,7 @@ const struct command await_commands[] = {
 		"  futurectl await --wait 10m label=nightly\n",
 	.options = {await_options},
 	.operands = COMMAND_TAKES_JOBS,
+	.states = "\"pending\",\"running\"",
 	.run = await_main,
     },
     {0},

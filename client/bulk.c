@@ -210,6 +210,7 @@ const struct command bulk_commands[] = {
 		COMMAND_SEL,
 	.options = {bulk_cancel_options},
 	.operands = COMMAND_TAKES_JOBS,
+	.states = "\"pending\",\"running\"",
 	.run = bulk_cancel_main,
     },
     {
@@ -223,6 +224,7 @@ const struct command bulk_commands[] = {
 		"Example:\n"
 		"  futurectl retry state=failed label=nightly\n",
 	.operands = COMMAND_TAKES_JOBS,
+	.states = "\"failed\",\"cancelled\"",
 	.run = bulk_retry_main,
     },
     {
@@ -235,6 +237,7 @@ const struct command bulk_commands[] = {
 		"Example:\n"
 		"  futurectl forget state=succeeded\n",
 	.operands = COMMAND_TAKES_JOBS,
+	.states = "\"succeeded\",\"failed\",\"cancelled\"",
 	.run = bulk_forget_main,
     },
     {0},

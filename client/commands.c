@@ -11,7 +11,9 @@
 
 #include "await.h"
 #include "bulk.h"
+#include "complete.h"
 #include "ctl.h"
+#include "explain.h"
 #include "info.h"
 #include "jobs.h"
 #include "map.h"
@@ -19,6 +21,7 @@
 #include "output.h"
 #include "queues.h"
 #include "submit.h"
+#include "top.h"
 
 static const struct option_spec commands_options[] = {
     {"socket", 'S', OPTION_TEXT, &ctl.socket, "PATH", "the daemon's Unix socket"},
@@ -36,15 +39,18 @@ static const struct command *const commands_families[] = {
     map_commands,
     await_commands,
     jobs_commands,
+    explain_commands,
     bulk_commands,
     output_commands,
     queues_commands,
     info_commands,
+    top_commands,
+    complete_commands,
 };
 
 /* Of the protocol's command line, but not of this version. */
 static const char *const commands_later[] = {
-    "watch", "explain", "drain", "top", "token"};
+    "watch", "drain", "token"};
 
 const struct command *commands_at(size_t index)
 {

@@ -22,8 +22,18 @@ struct ctl ctl;
 
 static bool ctl_has_asked; /* for something that changes jobs */
 
+void ctl_restore(void)
+{
+	void (*restore)(void) = ctl.restore;
+
+	ctl.restore = NULL;
+	if (restore != NULL)
+		restore();
+}
+
 static void __attribute__((format(printf, 1, 0))) ctl_say_args(const char *format, va_list args)
 {
+	ctl_restore();
 	progress_clear();
 	fflush(stdout);
 	fputs("futurectl: ", stderr);

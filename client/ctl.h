@@ -44,6 +44,7 @@ struct ctl {
 	const char *command; /* its name, for messages; NULL before it is known */
 	bool runs_command;   /* run -- COMMAND: what is futurectl's own fault has a status of its own */
 	struct fut_client *client;
+	void (*restore)(void); /* gives the terminal back before anything is said on it; NULL: nothing to do */
 };
 
 extern struct ctl ctl;
@@ -75,6 +76,7 @@ struct command {
 	const char *text;     /* what it does, and examples */
 	const struct option_spec *options[COMMAND_TABLES_MAX + 1]; /* besides those of futurectl itself; NULL after the last */
 	enum command_operands operands;
+	const char *states; /* of the jobs that are worth offering, JSON strings with commas between; NULL: any */
 	bool takes_command; /* "--" begins a command, not operands */
 	bool own_status;    /* the exit status is that of the command it runs, and its own faults are CTL_OWN_FAULT */
 	int (*run)(struct operands *operands); /* returns the exit status */
@@ -88,6 +90,8 @@ struct command {
 
 /* ctl.c */
 
+/* Gives the terminal back, once. */
+void ctl_restore(void);
 /* A line on standard error, "futurectl: ..."; progress is cleared before it. */
 void ctl_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same and the end of the process. */

@@ -38,8 +38,12 @@ libctl_la_SOURCES = \
 	client/bulk.c \
 	client/bulk.h \
 	client/commands.c \
+	client/complete.c \
+	client/complete.h \
 	client/ctl.c \
 	client/ctl.h \
+	client/explain.c \
+	client/explain.h \
 	client/info.c \
 	client/info.h \
 	client/items.c \
@@ -75,6 +79,8 @@ libctl_la_SOURCES = \
 	client/submit.h \
 	client/table.c \
 	client/table.h \
+	client/top.c \
+	client/top.h \
 	client/value.c \
 	client/value.h \
 	client/wait.c \

@@ -145,10 +145,9 @@ static void map_take_counts(struct map *map, int code, const char *result)
  * The loop
  */
 
-static void map_give_up(struct map *map)
+bool map_has_failed(const struct map *map)
 {
-	if (map->end == MAP_GOES_ON && map->max_fails > 0 && map->failed >= map->max_fails)
-		map_stop(map, MAP_GIVEN_UP);
+	return map->max_fails > 0 && map->failed >= map->max_fails;
 }
 
 static void map_take_replies(struct map *map)
@@ -175,7 +174,8 @@ static void map_take_replies(struct map *map)
 		else if (request == map->end_request)
 			map_take_end(map, r, result);
 		free(result);
-		map_give_up(map);
+		if (map->end == MAP_GOES_ON && map_has_failed(map))
+			map_stop(map, MAP_GIVEN_UP);
 		map_ask_front(map);
 	}
 }

@@ -68,6 +68,8 @@ struct map {
 /* map.c */
 
 int64_t map_now_ms(void);
+/* Whether so many have failed that it is to be given up. */
+bool map_has_failed(const struct map *map);
 /* The first piece that is not printed yet, or NULL. */
 struct map_piece *map_front(const struct map *map);
 void map_add_piece(struct map *map, struct fut_range ids, bool refused);

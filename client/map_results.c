@@ -73,7 +73,7 @@ static void map_take_window(struct map *map, const char *result)
 		ctl_die(CTL_REFUSED, "the daemon's answer to status is not of the form it should have");
 	map->ended = true;
 	jsonspan_iter_init(&iter, jobs);
-	while (map->ended && jsonspan_next(&iter, &job)) {
+	while (map->ended && !map_has_failed(map) && jsonspan_next(&iter, &job)) {
 		id = ctl_member_integer(job, "id", 0);
 		if (id >= end)
 			break;
@@ -88,7 +88,8 @@ static void map_take_window(struct map *map, const char *result)
 			map_step(map);
 		}
 	}
-	while (map->ended && map_front_is_below(map, end) && map->printed - before < map->asked)
+	while (map->ended && !map_has_failed(map) && map_front_is_below(map, end) &&
+	       map->printed - before < map->asked)
 		map_lose_front(map, "it is no longer kept");
 	map->window = map->ended ? map->window * 2 : (map->printed - before) * 2;
 	map->window = map->window < MAP_WINDOW_MIN ? MAP_WINDOW_MIN : map->window;

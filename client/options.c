@@ -154,6 +154,26 @@ int options_read(const struct option_spec *const *tables, bool stop_at_operand, 
 	return 0;
 }
 
+static bool options_is(const struct option_spec *spec, const char *word)
+{
+	size_t len = strlen(spec->name);
+
+	if (word[0] != '-' || word[1] == '\0')
+		return false;
+	if (word[1] != '-')
+		return spec->letter != 0 && word[1] == spec->letter && word[2] == '\0';
+	return strncmp(word + 2, spec->name, len) == 0 && (word[2 + len] == '\0' || word[2 + len] == '=');
+}
+
+const struct option_spec *options_match(const struct option_spec *const *tables, const char *word)
+{
+	for (; *tables != NULL; tables++)
+		for (const struct option_spec *spec = *tables; spec->name != NULL; spec++)
+			if (options_is(spec, word))
+				return spec;
+	return NULL;
+}
+
 void options_print(const struct option_spec *table)
 {
 	for (const struct option_spec *spec = table; spec->name != NULL; spec++) {

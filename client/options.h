@@ -45,6 +45,8 @@ struct option_spec {
 int options_read(const struct option_spec *const *tables, bool stop_at_operand, bool takes_command, int argc,
     char **argv, struct operands *ret_operands, struct text *wrong);
 
+/* The option of tables that word is ("--name", "--name=value", "-n"), or NULL. */
+const struct option_spec *options_match(const struct option_spec *const *tables, const char *word);
 /* Prints a table as help shows it. */
 void options_print(const struct option_spec *table);
 

@@ -92,15 +92,7 @@ static double show_time(struct span job, const char *name)
 	return seconds;
 }
 
-static double show_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void show_write_progress(struct span job, struct text *out)
+void show_write_progress(struct span job, struct text *out)
 {
 	struct span progress, fraction;
 	char *text;
@@ -137,7 +129,7 @@ static void show_write_time(struct span job, const char *state, bool terminal, s
 	double started = show_time(job, "started"), finished = show_time(job, "finished");
 
 	if (started >= 0 && finished < 0 && strcmp(state, "running") == 0)
-		finished = show_now();
+		finished = value_now();
 	if (started < 0 || finished < 0)
 		return;
 	if (terminal)
@@ -185,7 +177,7 @@ static void show_add_age(struct table *table, struct span job)
 		return;
 	}
 	if (submitted >= 0)
-		value_write_duration(&age, show_now() - submitted);
+		value_write_duration(&age, value_now() - submitted);
 	table_add(table, text_string(&age), TABLE_DIM);
 	text_done(&age);
 }

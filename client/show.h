@@ -20,6 +20,9 @@ void show_write_cause(struct span job, struct text *out);
 /* The same on standard error, as "job 42 failed: ...". */
 void show_say_cause(struct span job);
 
+/* How far a job is, "50% copying", or nothing where it does not tell. */
+void show_write_progress(struct span job, struct text *out);
+
 void show_begin_jobs(struct table *table);
 void show_add_job(struct table *table, struct span job);
 

@@ -22,6 +22,14 @@ static const struct {
 	{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}, {"w", 604800},
 };
 
+double value_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 /* The seconds of a unit of len letters, or 0. */
 static double value_unit(const char *name, size_t len)
 {

@@ -1,5 +1,5 @@
 /*
- * value: how people write numbers, durations and times, and how they are shown. Pure.
+ * value: how people write numbers, durations and times, and how they are shown. Pure but for the clock and the time zone.
  */
 #ifndef CLIENT_VALUE_H
 #define CLIENT_VALUE_H
@@ -10,6 +10,8 @@
 
 #include "text.h"
 
+/* Seconds since 1970. */
+double value_now(void);
 /* "90", "1.5", "250ms", "1h30m", "2d": seconds; units ms s m h d w. 0, or -1. */
 int value_read_duration(const char *text, double *ret_seconds);
 /* A whole decimal number, perhaps with a sign. 0, or -1. */

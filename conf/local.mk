@@ -20,6 +20,14 @@ $(conf_made): Makefile
 conf/futured.service: $(srcdir)/conf/futured.service.in
 conf/user/futured.service: $(srcdir)/conf/user/futured.service.in
 
+# Where the shells look by themselves.
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = conf/completion/bash/futurectl
+zshcompletiondir = $(datadir)/zsh/site-functions
+dist_zshcompletion_DATA = conf/completion/zsh/_futurectl
+fishcompletiondir = $(datadir)/fish/vendor_completions.d
+dist_fishcompletion_DATA = conf/completion/fish/futurectl.fish
+
 docexampledir = $(docdir)/examples
 dist_docexample_DATA = conf/hardened.conf
 
