@@ -16,9 +16,29 @@
  *	fut_job_free(job);
  *	fut_free(client);
  *
+ * The same by a future, which also fits into a loop of events:
+ *
+ *	struct fut_future *future;
+ *	const char *result;
+ *
+ *	if (fut_future_submit(client, "math.factorize", "[600851475143]", NULL, &future) < 0 ||
+ *	    fut_future_result(future, FUT_FOREVER, &result) < 0)
+ *		errx(1, "%s", fut_error_message(client));
+ *	puts(result);
+ *	fut_future_free(future);
+ *
  * Results: 0 or more on success, else a negative enum fut_code; the client then also holds a word, a sentence and data
  * that say more. Outputs (ret_...) come last and are untouched on failure. Values are JSON text in UTF-8, without a
  * line end.
+ *
+ * Waiting: each call says whether it waits. Those that only send (fut_send, fut_ask, fut_watch, fut_future_...) write
+ * into a buffer of the client's; only while 1 MiB of it is unsent they wait until there is room, or with
+ * fut_set_nonblocking fail with FUT_E_WOULD_BLOCK, and then nothing was sent.
+ *
+ * Callbacks are called by fut_process alone, one after the other, so never from within a call that sends or waits. A
+ * callback may make any call on any client, waiting ones too, but not fut_process on its own; it may free its future,
+ * its watch, and with fut_free its client. fut_connect calls what was under way with FUT_E_DISCONNECTED later; fut_free
+ * calls none.
  *
  * Threads: there is no global state. A client, and what it returned, is used by one thread at a time; any number of
  * threads may have clients of their own.
@@ -54,11 +74,14 @@ enum fut_code {
 	 * with the same key, and it will not be done twice.
 	 */
 	FUT_E_MEMORY = -1,
-	FUT_E_ARGUMENT = -2,     /* no JSON, not UTF-8, an unknown request, a bad place */
-	FUT_E_UNREACHABLE = -3,  /* no daemon answers there */
+	FUT_E_ARGUMENT = -2,	 /* no JSON, not UTF-8, an unknown request, a bad place */
+	FUT_E_UNREACHABLE = -3,	 /* no daemon answers there */
 	FUT_E_DISCONNECTED = -4, /* the connection ended; what was under way may have had its effect */
-	FUT_E_BAD_REPLY = -5,    /* what came is not the protocol, or another version of it; the connection is closed */
-	FUT_E_TIMED_OUT = -6,    /* nothing came within the time given */
+	FUT_E_BAD_REPLY = -5,	 /* what came is not the protocol, or another version of it; the connection is closed */
+	FUT_E_TIMED_OUT = -6,	 /* nothing came within the time given */
+	FUT_E_WOULD_BLOCK = -7,	 /* too much is unsent, and the client may not wait; nothing was sent */
+	FUT_E_JOB_FAILED = -8,	 /* by fut_future_result: the word is the type of the job's error, the data the error */
+	FUT_E_JOB_CANCELLED = -9,
 
 	/* The daemon's answers: the numbers of the protocol. */
 	FUT_E_NOT_FOUND = -32001,
@@ -94,7 +117,11 @@ const char *fut_library_version(void);
  * A client that is not connected yet, or NULL without memory. name (may be NULL) tells the daemon what program this is.
  */
 struct fut_client *fut_new(const char *name);
-/* Ends the connection, never a job. NULL is allowed. Requests that were not flushed are not sent. */
+/*
+ * Ends the connection, never a job. NULL is allowed. Requests that were not flushed are not sent. Futures and watches
+ * of the client stay until they are freed, but of what they would still have to ask for they only say
+ * FUT_E_DISCONNECTED.
+ */
 void fut_free(struct fut_client *client);
 
 /*
@@ -114,11 +141,33 @@ FUT_CHECKED int fut_connect_unix(struct fut_client *client, const char *path);
 FUT_CHECKED int fut_connect_tcp(struct fut_client *client, const char *place, const char *token);
 
 /*
- * To wait for other descriptors as well: the socket (-1: not connected; the client keeps it), to be polled for input,
- * and for output while fut_wants_write. Then fut_receive_any with 0 until it says FUT_E_TIMED_OUT, for what came may
- * hold several replies.
+ * In a loop of events
+ *
+ * fut_poll_fd gives one descriptor to poll for input, by poll, epoll (level-triggered), libevent or any other loop.
+ * While it is readable the client has something to do: call fut_process. It tells of all: what came, room to write
+ * again, callbacks that are due because of some other call, and the end of the connection. It is the client's, stays
+ * the same over a new fut_connect, and ends with fut_free. Negative where no descriptor is left.
+ */
+FUT_CHECKED int fut_poll_fd(struct fut_client *client);
+/*
+ * Writes and reads what it can, then calls the callbacks that are due: of replies (fut_ask), watches, and futures that
+ * are done. timeout_ms 0: never waits; else until a callback was called or that time is over (-1: no limit). Returns
+ * how many were called. Negative once the connection has ended, after the callbacks that this made due; from then on
+ * at each call, until fut_connect. A single call reads and calls only so much, and leaves the rest for the next.
+ */
+FUT_CHECKED int fut_process(struct fut_client *client, int timeout_ms);
+/*
+ * Whether calls that only send may wait for room (as at first), or fail with FUT_E_WOULD_BLOCK while 1 MiB is unsent.
+ * A single request is never divided, so at most that and one request are held. Try again after fut_process when
+ * fut_wants_write has become false.
+ */
+void fut_set_nonblocking(struct fut_client *client, bool on);
+/*
+ * The socket itself (-1: not connected; the client keeps it), for programs that call fut_receive_any with 0 until it
+ * says FUT_E_TIMED_OUT, whenever the socket is readable, and writable while fut_wants_write.
  */
 int fut_fd(const struct fut_client *client);
+/* Whether something is still to be written. */
 bool fut_wants_write(const struct fut_client *client);
 /* Where the client is or last tried to be connected ("/run/futured/futured.sock", "127.0.0.1:7433"), or "". */
 const char *fut_place(const struct fut_client *client);
@@ -157,13 +206,21 @@ void fut_params_bool(struct fut_params *params, const char *name, bool value);
 /* json is any JSON text; len bytes of it, or SIZE_MAX for all up to its NUL. */
 void fut_params_json(struct fut_params *params, const char *name, const char *json, size_t len);
 
+/* Ids from first to last, both included. */
+struct fut_range {
+	int64_t first;
+	int64_t last;
+};
+/* Sets "ids", the selection of many jobs, for fut_watch and any method that takes a selection. */
+void fut_params_ranges(struct fut_params *params, const struct fut_range *ranges, size_t n_ranges);
+
 /*
  * Any method of the protocol
  */
 
 /* Sends, waits and returns the result as JSON text, which the caller frees with free(). params may be NULL. */
 FUT_CHECKED int fut_call(struct fut_client *client, const char *method, const struct fut_params *params,
-    char **ret_result);
+			 char **ret_result);
 
 /*
  * The same in two steps, for many requests at a time. The daemon takes them in the order sent; replies come in any
@@ -171,7 +228,7 @@ FUT_CHECKED int fut_call(struct fut_client *client, const char *method, const st
  * fut_flush.
  */
 FUT_CHECKED int fut_send(struct fut_client *client, const char *method, const struct fut_params *params,
-    int64_t *ret_request);
+			 int64_t *ret_request);
 FUT_CHECKED int fut_flush(struct fut_client *client);
 /*
  * The reply to one request, within timeout_ms (-1: no limit; 0: only what is there). FUT_E_TIMED_OUT: not yet, ask
@@ -183,7 +240,15 @@ FUT_CHECKED int fut_receive(struct fut_client *client, int64_t request, int time
  * where the failure is not that of a request. FUT_E_ARGUMENT when none is under way.
  */
 FUT_CHECKED int fut_receive_any(struct fut_client *client, int timeout_ms, int64_t *ret_request, char **ret_result);
-/* The caller no longer wants this reply. */
+/*
+ * The same with a callback in place of fut_receive: fut_process calls it once. code is 0 and result the JSON text, or
+ * code is negative, result NULL, and fut_error_message(client) tells more; result lives until the callback returns.
+ * *ret_request (ret_request may be NULL) is for fut_drop.
+ */
+typedef void (*fut_reply_cb)(struct fut_client *client, int code, const char *result, void *arg);
+FUT_CHECKED int fut_ask(struct fut_client *client, const char *method, const struct fut_params *params,
+			fut_reply_cb callback, void *arg, int64_t *ret_request);
+/* The caller no longer wants this reply; a callback is not called any more. */
 void fut_drop(struct fut_client *client, int64_t request);
 
 /*
@@ -196,12 +261,6 @@ enum fut_state {
 	FUT_SUCCEEDED,
 	FUT_FAILED,
 	FUT_CANCELLED,
-};
-
-/* Ids from first to last, both included. */
-struct fut_range {
-	int64_t first;
-	int64_t last;
 };
 
 enum fut_when {
@@ -221,13 +280,19 @@ enum fut_stream {
  * On success the job is durable.
  */
 FUT_CHECKED int fut_submit(struct fut_client *client, const char *task, const char *args,
-    const struct fut_params *options, int64_t *ret_id);
+			   const struct fut_params *options, int64_t *ret_id);
 /*
  * Submits one job for each element of the JSON array items; their ids are *ret_first and the *ret_count - 1 after it.
  */
 FUT_CHECKED int fut_map(struct fut_client *client, const char *task, const char *items,
-    const struct fut_params *options, int64_t *ret_first, int64_t *ret_count);
+			const struct fut_params *options, int64_t *ret_first, int64_t *ret_count);
 
+/*
+ * Submits one job and waits for its end, in one round trip. When wait_s is over *ret_job is the job as it then stands
+ * (fut_job_ended tells).
+ */
+FUT_CHECKED int fut_run(struct fut_client *client, const char *task, const char *args, const struct fut_params *options,
+			double wait_s, struct fut_job **ret_job);
 /* A job as it stands. The caller frees it. */
 FUT_CHECKED int fut_status(struct fut_client *client, int64_t id, struct fut_job **ret_job);
 /* Waits for the end of a job. When wait_s is over: FUT_E_TIMED_OUT. */
@@ -237,19 +302,23 @@ FUT_CHECKED int fut_await_job(struct fut_client *client, int64_t id, double wait
  * *ret_timed_out (may be NULL): whether wait_s was over first, which is no failure of the call.
  */
 FUT_CHECKED int fut_await(struct fut_client *client, const struct fut_range *ranges, size_t n_ranges,
-    enum fut_when when, double wait_s, bool *ret_timed_out, struct fut_jobs **ret_jobs);
+			  enum fut_when when, double wait_s, bool *ret_timed_out, struct fut_jobs **ret_jobs);
 /*
  * Asks for a job's end: its processes get SIGTERM and after grace_s SIGKILL. *ret_cancelled (may be NULL): true, it
  * will end cancelled (await it to know when); false, it had ended. reason may be NULL.
  */
 FUT_CHECKED int fut_cancel(struct fut_client *client, int64_t id, double grace_s, const char *reason,
-    bool *ret_cancelled);
+			   bool *ret_cancelled);
+/* Submits a failed or cancelled job anew: *ret_new is the new job's id, 0 where the job had succeeded or not ended. */
+FUT_CHECKED int fut_retry(struct fut_client *client, int64_t id, int64_t *ret_new);
+/* Forgets an ended job. *ret_forgotten (may be NULL): false, it has not ended. */
+FUT_CHECKED int fut_forget(struct fut_client *client, int64_t id, bool *ret_forgotten);
 /*
  * One page of jobs, without their args and results. params (may be NULL) has the protocol's parameters of list: filter,
  * limit, after, order, fields. *ret_next is what to give as after for the next page, 0 at the end.
  */
 FUT_CHECKED int fut_list(struct fut_client *client, const struct fut_params *params, struct fut_jobs **ret_jobs,
-    int64_t *ret_next);
+			 int64_t *ret_next);
 
 /* A piece of what a job's command wrote. */
 struct fut_chunk {
@@ -264,7 +333,7 @@ struct fut_chunk {
  * long for a byte or the end.
  */
 FUT_CHECKED int fut_output(struct fut_client *client, int64_t id, enum fut_stream stream, int64_t offset, int64_t limit,
-    double wait_s, struct fut_chunk *ret_chunk);
+			   double wait_s, struct fut_chunk *ret_chunk);
 /* Reads a result of the method output that came by fut_receive. */
 FUT_CHECKED int fut_chunk_read(struct fut_client *client, const char *result, struct fut_chunk *ret_chunk);
 
@@ -285,10 +354,127 @@ const char *fut_state_name(enum fut_state state);
 /* Whether it has ended, and so will never change. */
 bool fut_job_ended(const struct fut_job *job);
 /* The texts below live as long as the job; NULL where it has none. */
-const char *fut_job_result(const struct fut_job *job);        /* JSON */
+const char *fut_job_result(const struct fut_job *job);	      /* JSON */
 const char *fut_job_error_type(const struct fut_job *job);    /* "ExitStatus", "TimedOut"... */
 const char *fut_job_error_message(const struct fut_job *job); /* text */
-const char *fut_job_json(const struct fut_job *job);          /* the whole object, JSON */
+const char *fut_job_error(const struct fut_job *job);	      /* the whole error, a JSON object */
+const char *fut_job_progress(const struct fut_job *job);      /* what the task last said of it, a JSON object */
+const char *fut_job_json(const struct fut_job *job);	      /* the whole object, JSON */
+
+/*
+ * The service
+ *
+ * All wait for their answer. What is told in JSON is so by the protocol, and the caller frees it with free().
+ */
+
+#define FUT_NO_LIMIT (-1)
+
+FUT_CHECKED int fut_ping(struct fut_client *client);
+/* From now on nothing of the queue is started; or is again. */
+FUT_CHECKED int fut_pause(struct fut_client *client, const char *queue);
+FUT_CHECKED int fut_resume(struct fut_client *client, const char *queue);
+/* How many jobs of the queue may run at once; FUT_NO_LIMIT. */
+FUT_CHECKED int fut_set_queue(struct fut_client *client, const char *queue, int64_t limit);
+FUT_CHECKED int fut_queues(struct fut_client *client, char **ret_queues);
+FUT_CHECKED int fut_tasks(struct fut_client *client, char **ret_tasks);
+FUT_CHECKED int fut_stats(struct fut_client *client, char **ret_stats);
+/* The daemon accepts nothing more, waits for what runs up to wait_s (below 0: as it is configured), and ends. */
+FUT_CHECKED int fut_drain(struct fut_client *client, double wait_s);
+
+/*
+ * Watching many jobs: their events as they happen, in the manner of as_completed and imap
+ */
+
+struct fut_watch;
+
+enum fut_event {
+	FUT_EVENT_FINISHED = 1, /* once a job; those that had ended come first */
+	FUT_EVENT_RUNNING,	/* these two where "events" of the params asks for them */
+	FUT_EVENT_PROGRESS,
+	FUT_EVENT_END, /* nothing follows; fut_watch_code tells whether all was seen. No job comes with it */
+};
+
+/* job lives until the callback returns. */
+typedef void (*fut_watch_cb)(struct fut_watch *watch, enum fut_event event, const struct fut_job *job, void *arg);
+/*
+ * Begins to watch; only sends. params has the protocol's parameters of watch: a selection (fut_params_ranges, "id",
+ * "filter"), order ("finished" or "id"), events, fields. With a callback, fut_process calls it for each event, and last
+ * with FUT_EVENT_END; without, fut_watch_next has the events.
+ *
+ * The daemon sends only as fast as the client reads. But what comes while the client waits for something else is kept
+ * in memory until it is fetched: to watch very many jobs take a client for that alone.
+ */
+FUT_CHECKED int fut_watch(struct fut_client *client, const struct fut_params *params, fut_watch_cb callback, void *arg,
+			  struct fut_watch **ret_watch);
+/*
+ * The next event: 1, with a job that the caller frees; 0 at the end; negative where the watch failed, or after wait_s
+ * without an event (FUT_E_TIMED_OUT).
+ */
+FUT_CHECKED int fut_watch_next(struct fut_watch *watch, double wait_s, enum fut_event *ret_event,
+			       struct fut_job **ret_job);
+/* How many jobs were selected; -1 until the daemon has told. */
+int64_t fut_watch_count(const struct fut_watch *watch);
+/* 0, or the code of what ended the watch before its time. */
+int fut_watch_code(const struct fut_watch *watch);
+/* Ends the watch ("unwatch"), never a job; its callback is not called any more. NULL is allowed. */
+void fut_watch_free(struct fut_watch *watch);
+
+/*
+ * Futures, in the manner of concurrent.futures
+ *
+ * A future follows one job. It is done once the job has ended, or once no end will be seen here: the submission was
+ * refused, or the connection has ended (the job goes on). What it will never see is its code and sentence. Futures
+ * share what goes over the wire: any number may be under way.
+ */
+
+struct fut_future;
+
+/* As fut_submit, but only sends. The id comes with the reply. */
+FUT_CHECKED int fut_future_submit(struct fut_client *client, const char *task, const char *args,
+				  const struct fut_params *options, struct fut_future **ret_future);
+/* The future of a job that is there; only sends. An unknown id: the future is done with FUT_E_NOT_FOUND. */
+FUT_CHECKED int fut_future_open(struct fut_client *client, int64_t id, struct fut_future **ret_future);
+/* Ends the interest in a job, never the job; callbacks are not called any more. NULL is allowed. */
+void fut_future_free(struct fut_future *future);
+
+/* These three never wait; they take in what has come, so that they may be asked again and again. */
+bool fut_future_done(struct fut_future *future);
+bool fut_future_running(struct fut_future *future);
+bool fut_future_cancelled(struct fut_future *future); /* done, the job cancelled */
+/* 0 while it is not known: before the reply to the submission was read. */
+int64_t fut_future_id(const struct fut_future *future);
+/* Waits until the daemon has accepted the job, which is durable then. */
+FUT_CHECKED int fut_future_accepted(struct fut_future *future, double wait_s, int64_t *ret_id);
+/* Waits until it is done: 0, or FUT_E_TIMED_OUT after wait_s. */
+FUT_CHECKED int fut_future_wait(struct fut_future *future, double wait_s);
+/*
+ * Waits until it is done. 0 and the result of a job that succeeded, JSON that lives as long as the future;
+ * FUT_E_JOB_FAILED, FUT_E_JOB_CANCELLED, why no end was seen, or FUT_E_TIMED_OUT.
+ */
+FUT_CHECKED int fut_future_result(struct fut_future *future, double wait_s, const char **ret_result);
+/* These two do not wait. 0 while it is not done and when the job succeeded, else the code of fut_future_result. */
+int fut_future_code(const struct fut_future *future);
+/* A sentence for it, or NULL. Lives as long as the future. */
+const char *fut_future_error(const struct fut_future *future);
+/* The job as it ended, without its args, or NULL. Lives as long as the future. */
+const struct fut_job *fut_future_job(const struct fut_future *future);
+/*
+ * Asks for the job's end, as fut_cancel, but only sends; where the id is not known yet, once it is. The future is done
+ * when the job has ended, which may be otherwise if it was about to.
+ */
+FUT_CHECKED int fut_future_cancel(struct fut_future *future, double grace_s, const char *reason);
+/*
+ * Calls back once it is done, also where it is already, by the next fut_process. Any number of them, called in the
+ * order in which they were added.
+ */
+typedef void (*fut_future_cb)(struct fut_future *future, void *arg);
+FUT_CHECKED int fut_future_add_done_callback(struct fut_future *future, fut_future_cb callback, void *arg);
+/*
+ * Waits for many futures of one client: for all, for any, or for the first that is done and did not succeed (or all).
+ * FUT_E_TIMED_OUT after wait_s. fut_future_done tells which are. None at all: 0 at once.
+ */
+FUT_CHECKED int fut_futures_wait(struct fut_future *const *futures, size_t n_futures, enum fut_when when,
+				 double wait_s);
 
 #ifdef __cplusplus
 }
