@@ -87,8 +87,8 @@ static void bulk_add_answers(struct bulk *bulk, struct span result)
 		bulk_add_answer(bulk, one);
 }
 
-/* Asks for a selection in one request. 0, or the code of a refusal that is in may_refuse; dies at others. */
-static int bulk_ask(struct bulk *bulk, const struct select *select, int may_refuse)
+/* Asks for a selection in one request. 0, or why it was refused, which is the caller's to judge. */
+static int bulk_ask(struct bulk *bulk, const struct select *select)
 {
 	struct fut_params *params = ctl_params();
 	char *result;
@@ -100,8 +100,6 @@ static int bulk_ask(struct bulk *bulk, const struct select *select, int may_refu
 	if (bulk_reason != NULL)
 		fut_params_string(params, "reason", bulk_reason);
 	r = ctl_try(bulk->method->name, params, &result);
-	if (r < 0 && r != may_refuse)
-		ctl_die_failure();
 	if (r == 0) {
 		bulk_add_answers(bulk, ctl_span(result));
 		free(result);
@@ -109,12 +107,33 @@ static int bulk_ask(struct bulk *bulk, const struct select *select, int may_refu
 	return r;
 }
 
+/*
+ * Asks for ranges, of which all jobs may be gone: in halves where that is too much for one reply. Few are asked for at
+ * first, so this does not go deep.
+ */
+static void bulk_ask_parts(struct bulk *bulk, struct fut_range *ranges, size_t n_ranges)
+{
+	struct select select = {.ranges = ranges, .n_ranges = n_ranges};
+	int r = bulk_ask(bulk, &select);
+	struct fut_range half = ranges[0];
+
+	if (r == FUT_E_TOO_LARGE && n_ranges > 1) {
+		bulk_ask_parts(bulk, ranges, n_ranges / 2);
+		bulk_ask_parts(bulk, ranges + n_ranges / 2, n_ranges - n_ranges / 2);
+	} else if (r == FUT_E_TOO_LARGE && half.first < half.last) {
+		half.last = half.first + (half.last - half.first) / 2;
+		bulk_ask_parts(bulk, &half, 1);
+		half = (struct fut_range){half.last + 1, ranges[0].last};
+		bulk_ask_parts(bulk, &half, 1);
+	} else if (r < 0 && r != FUT_E_NOT_FOUND) {
+		ctl_die_failure();
+	}
+}
+
 static void bulk_flush(struct bulk *bulk)
 {
-	struct select select = {.ranges = bulk->slice, .n_ranges = bulk->n_slice};
-
 	if (bulk->n_slice > 0)
-		(void)bulk_ask(bulk, &select, FUT_E_NOT_FOUND);
+		bulk_ask_parts(bulk, bulk->slice, bulk->n_slice);
 	bulk->n_slice = 0;
 	bulk->gathered = 0;
 }
@@ -139,12 +158,11 @@ static void bulk_gather(struct span job, void *arg)
 static void bulk_run_range(struct bulk *bulk, const struct fut_range *range)
 {
 	struct fut_range part = *range;
-	struct select select = {.ranges = &part, .n_ranges = 1};
 	int64_t before = bulk->count, top = pages_find_last(&(struct select){.n_ranges = 0});
 
 	for (; part.first <= range->last && part.first <= top; part.first = part.last + 1) {
 		part.last = range->last - part.first < BULK_SLICE ? range->last : part.first + BULK_SLICE - 1;
-		(void)bulk_ask(bulk, &select, FUT_E_NOT_FOUND);
+		bulk_ask_parts(bulk, &part, 1);
 	}
 	if (bulk->count == before)
 		ctl_die(CTL_REFUSED, "there is no job from %lld to %lld", (long long)range->first,
@@ -167,13 +185,17 @@ static int bulk_run(struct operands *operands, const struct bulk_method *method)
 {
 	static struct bulk bulk;
 	struct select select;
+	int r;
 
 	bulk.method = method;
 	select_read_or_die(operands->at, operands->count, &select);
 	if (!ctl.json)
 		table_begin(&bulk.table, method->heads, method->n_heads);
-	if (bulk_ask(&bulk, &select, select.single ? 0 : FUT_E_TOO_LARGE) < 0)
+	r = bulk_ask(&bulk, &select);
+	if (r == FUT_E_TOO_LARGE && !select.single)
 		bulk_run_slices(&bulk, &select);
+	else if (r < 0)
+		ctl_die_failure();
 	if (ctl.json)
 		puts(bulk.count == 0 ? "[]" : "]");
 	else

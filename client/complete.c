@@ -157,6 +157,8 @@ static void complete_offer_ids(const struct complete *complete)
 	char *result;
 
 	complete_offer(complete, "last", "your newest job");
+	if (complete->begun[0] != '\0' && strspn(complete->begun, "0123456789") == 0)
+		return;
 	result = complete_ask_jobs(complete, "[\"state\",\"task\",\"label\"]");
 	if (ctl_member(ctl_span(result), "jobs", &jobs) && jsonspan_type(jobs) == JSONSPAN_ARRAY) {
 		jsonspan_iter_init(&iter, jobs);

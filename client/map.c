@@ -220,7 +220,7 @@ static void map_turn(struct map *map, bool progress)
 	bool send = map_may_send(map);
 	bool read = !map->items.eof && !items_is_full(&map->items);
 
-	if (fflush(stdout) != 0 && map->end == MAP_GOES_ON)
+	if ((fflush(stdout) != 0 || ferror(stdout)) && map->end == MAP_GOES_ON)
 		map_stop(map, MAP_UNREAD);
 	if (wait_turn(read ? map->items.fd : -1, send ? 0 : map_timeout_ms(map, progress)))
 		items_read(&map->items);

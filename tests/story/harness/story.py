@@ -204,8 +204,10 @@ class Story:
             eq(output.status, status, "futurectl %s: %r" % (" ".join(child.args[1:]), output))
         return output
 
-    def terminal(self, *args, seconds=60, columns=100, send=b"", when=b"", env=None):
-        """Runs futurectl on a terminal of its own; `send` is typed once `when` was seen. (status, text)."""
+    def terminal(self, *args, seconds=60, columns=100, send=b"", when=b"", then=None, env=None):
+        """
+        Runs futurectl on a terminal of its own; once `when` was seen `send` is typed and `then` called. (status, text).
+        """
         leader, follower = pty.openpty()
         fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         child = self.ctl_start(*args, stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
@@ -227,9 +229,11 @@ class Story:
                 if not more:
                     break
                 seen += more
-                if send and when in seen:
+                if when in seen:
                     os.write(leader, send)
-                    send = b""
+                    if then is not None:
+                        then()
+                    send, then = b"", None
             return child.wait(within(seconds)), seen.decode("utf-8", "replace")
         finally:
             os.close(leader)
