@@ -10,15 +10,15 @@
 
 #define CALLS_LONG_S 1e9 /* thirty years */
 
-static int calls_no_memory(struct fut_client *client)
+int calls_no_memory(struct fut_client *client)
 {
 	return client_fail(client, FUT_E_MEMORY, "out of memory for a request");
 }
 
-static int calls_bad_reply(struct fut_client *client, const char *method)
+int calls_bad_reply(struct fut_client *client, const char *method)
 {
 	return client_fail(client, FUT_E_BAD_REPLY, "the daemon's answer to %s is not of the form it should have",
-	    method);
+			   method);
 }
 
 static struct span calls_span(const char *json)
@@ -26,57 +26,61 @@ static struct span calls_span(const char *json)
 	return (struct span){json, strlen(json)};
 }
 
-/* A member of a result by its type; -1 when it is not there. */
-static int calls_integer(const char *result, const char *name, int64_t *ret)
+int calls_integer(struct span result, const char *name, int64_t *ret)
 {
-	struct span value, object = calls_span(result);
+	struct span value;
 
-	if (jsonspan_type(object) != JSONSPAN_OBJECT || !jsonspan_get(object, name, &value))
-		return -1;
-	return jsonspan_integer(value, ret);
+	return jsonspan_get(result, name, &value) ? jsonspan_integer(value, ret) : -1;
 }
 
-static int calls_bool(const char *result, const char *name, bool *ret)
+int calls_bool(struct span result, const char *name, bool *ret)
 {
-	struct span value, object = calls_span(result);
+	struct span value;
 
-	if (jsonspan_type(object) != JSONSPAN_OBJECT || !jsonspan_get(object, name, &value))
-		return -1;
-	return jsonspan_bool(value, ret);
+	return jsonspan_get(result, name, &value) ? jsonspan_bool(value, ret) : -1;
 }
 
-/* submit and map: the options, and the task with its args or items. */
-static int calls_submit(struct fut_client *client, const char *method, const char *task, const char *what,
-    const char *json, const struct fut_params *options, char **ret_result)
+struct fut_params *calls_submit_params(const char *task, const char *what, const char *json,
+				       const struct fut_params *options)
 {
 	struct fut_params *params = params_copy(options);
+
+	if (params == NULL)
+		return NULL;
+	fut_params_string(params, "task", task);
+	if (json != NULL)
+		fut_params_json(params, what, json, SIZE_MAX);
+	return params;
+}
+
+static int calls_submit(struct fut_client *client, const char *method, const char *task, const char *what,
+			const char *json, const struct fut_params *options, char **ret_result)
+{
+	struct fut_params *params = calls_submit_params(task, what, json, options);
 	int r;
 
 	if (params == NULL)
 		return calls_no_memory(client);
-	fut_params_string(params, "task", task);
-	if (json != NULL)
-		fut_params_json(params, what, json, SIZE_MAX);
 	r = fut_call(client, method, params, ret_result);
 	fut_params_free(params);
 	return r;
 }
 
 int fut_submit(struct fut_client *client, const char *task, const char *args, const struct fut_params *options,
-    int64_t *ret_id)
+	       int64_t *ret_id)
 {
 	char *result;
 	int r = calls_submit(client, "submit", task, "args", args, options, &result);
 
 	if (r < 0)
 		return r;
-	r = calls_integer(result, "id", ret_id) < 0 ? calls_bad_reply(client, "submit") : 0;
+	r = calls_integer(calls_span(result), "id", ret_id) < 0 ? calls_bad_reply(client, "submit") : 0;
 	free(result);
 	return r;
 }
 
 int fut_map(struct fut_client *client, const char *task, const char *items, const struct fut_params *options,
-    int64_t *ret_first, int64_t *ret_count)
+	    int64_t *ret_first, int64_t *ret_count)
 {
 	char *result;
 	int64_t first = 0, count;
@@ -84,7 +88,8 @@ int fut_map(struct fut_client *client, const char *task, const char *items, cons
 
 	if (r < 0)
 		return r;
-	if (calls_integer(result, "count", &count) < 0 || (count > 0 && calls_integer(result, "first", &first) < 0)) {
+	if (calls_integer(calls_span(result), "count", &count) < 0 ||
+	    (count > 0 && calls_integer(calls_span(result), "first", &first) < 0)) {
 		r = calls_bad_reply(client, "map");
 	} else {
 		*ret_first = first;
@@ -94,7 +99,31 @@ int fut_map(struct fut_client *client, const char *task, const char *items, cons
 	return r;
 }
 
-/* A method that takes one id and answers with one job. */
+static void calls_put_wait(struct fut_params *params, double wait_s)
+{
+	if (wait_s >= 0)
+		fut_params_number(params, "wait", wait_s);
+}
+
+int fut_run(struct fut_client *client, const char *task, const char *args, const struct fut_params *options,
+	    double wait_s, struct fut_job **ret_job)
+{
+	struct fut_params *params = calls_submit_params(task, "args", args, options);
+	char *result;
+	int r;
+
+	if (params == NULL)
+		return calls_no_memory(client);
+	calls_put_wait(params, wait_s);
+	r = fut_call(client, "run", params, &result);
+	fut_params_free(params);
+	if (r < 0)
+		return r;
+	r = fut_job_read(client, result, ret_job);
+	free(result);
+	return r;
+}
+
 int fut_status(struct fut_client *client, int64_t id, struct fut_job **ret_job)
 {
 	struct fut_params *params = fut_params_new();
@@ -113,39 +142,15 @@ int fut_status(struct fut_client *client, int64_t id, struct fut_job **ret_job)
 	return r;
 }
 
-static void calls_put_wait(struct fut_params *params, double wait_s)
-{
-	if (wait_s >= 0)
-		fut_params_number(params, "wait", wait_s);
-}
-
-static void calls_put_ranges(struct fut_params *params, const struct fut_range *ranges, size_t n_ranges)
-{
-	struct text ids = {0};
-
-	text_add(&ids, "[", 1);
-	for (size_t i = 0; i < n_ranges; i++) {
-		if (i > 0)
-			text_add(&ids, ",", 1);
-		if (ranges[i].first == ranges[i].last)
-			text_add_format(&ids, "%lld", (long long)ranges[i].first);
-		else
-			text_add_format(&ids, "\"%lld-%lld\"", (long long)ranges[i].first, (long long)ranges[i].last);
-	}
-	text_add(&ids, "]", 1);
-	fut_params_json(params, "ids", text_string(&ids), ids.failed ? 0 : ids.len);
-	text_done(&ids);
-}
-
 static int calls_read_await(struct fut_client *client, const char *result, bool *ret_timed_out,
-    struct fut_jobs **ret_jobs)
+			    struct fut_jobs **ret_jobs)
 {
 	struct span done;
 	bool timed_out;
 	char *copy;
 	int r = 0;
 
-	if (calls_bool(result, "timed_out", &timed_out) < 0)
+	if (calls_bool(calls_span(result), "timed_out", &timed_out) < 0)
 		return calls_bad_reply(client, "await");
 	if (ret_jobs != NULL) {
 		if (!jsonspan_get(calls_span(result), "done", &done))
@@ -162,7 +167,7 @@ static int calls_read_await(struct fut_client *client, const char *result, bool 
 }
 
 int fut_await(struct fut_client *client, const struct fut_range *ranges, size_t n_ranges, enum fut_when when,
-    double wait_s, bool *ret_timed_out, struct fut_jobs **ret_jobs)
+	      double wait_s, bool *ret_timed_out, struct fut_jobs **ret_jobs)
 {
 	struct fut_params *params = fut_params_new();
 	char *result;
@@ -170,7 +175,7 @@ int fut_await(struct fut_client *client, const struct fut_range *ranges, size_t 
 
 	if (params == NULL)
 		return calls_no_memory(client);
-	calls_put_ranges(params, ranges, n_ranges);
+	fut_params_ranges(params, ranges, n_ranges);
 	calls_put_wait(params, wait_s);
 	if (when != FUT_ALL)
 		fut_params_string(params, "return_when", when == FUT_ANY ? "any" : "first_failure");
@@ -223,7 +228,7 @@ int fut_cancel(struct fut_client *client, int64_t id, double grace_s, const char
 	fut_params_free(params);
 	if (r < 0)
 		return r;
-	if (calls_bool(result, "cancelled", &cancelled) < 0)
+	if (calls_bool(calls_span(result), "cancelled", &cancelled) < 0)
 		r = calls_bad_reply(client, "cancel");
 	else if (ret_cancelled != NULL)
 		*ret_cancelled = cancelled;
@@ -257,7 +262,7 @@ int fut_list(struct fut_client *client, const struct fut_params *params, struct 
 }
 
 int fut_output(struct fut_client *client, int64_t id, enum fut_stream stream, int64_t offset, int64_t limit,
-    double wait_s, struct fut_chunk *ret_chunk)
+	       double wait_s, struct fut_chunk *ret_chunk)
 {
 	struct fut_params *params = fut_params_new();
 	char *result;
@@ -290,8 +295,9 @@ int fut_chunk_read(struct fut_client *client, const char *result, struct fut_chu
 
 	if (jsonspan_validate_reply(object, &object, NULL) < 0)
 		return client_fail(client, FUT_E_ARGUMENT, "what was to be read as output is not JSON");
-	if (calls_integer(result, "next", &chunk.next) < 0 || calls_bool(result, "eof", &chunk.eof) < 0 ||
-	    !jsonspan_get(object, "data", &data) || !jsonspan_get(object, "encoding", &encoding))
+	if (calls_integer(calls_span(result), "next", &chunk.next) < 0 ||
+	    calls_bool(calls_span(result), "eof", &chunk.eof) < 0 || !jsonspan_get(object, "data", &data) ||
+	    !jsonspan_get(object, "encoding", &encoding))
 		return calls_bad_reply(client, "output");
 	r = jsonspan_string(data, &chunk.bytes, &chunk.len);
 	if (r < 0)

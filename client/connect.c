@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define CONNECT_PROTOCOL    1
-#define CONNECT_TCP_MS      10000 /* for each address */
+#define CONNECT_TCP_MS	    10000 /* for each address */
 #define CONNECT_TOKEN_MAX   4096
 #define CONNECT_SYSTEM_PATH "/run/futured/futured.sock"
 
@@ -38,6 +38,12 @@ struct fut_client *fut_new(const char *name)
 	if (client == NULL)
 		return NULL;
 	client->wire.fd = -1;
+	poll_init(&client->poll);
+	requests_init(&client->requests);
+	ring_init(&client->all_watchings);
+	ring_init(&client->watches);
+	ring_init(&client->due);
+	futures_init(&client->futures);
 	if (name != NULL) {
 		client->name = strdup(name);
 		if (client->name == NULL) {
@@ -50,8 +56,9 @@ struct fut_client *fut_new(const char *name)
 
 static void connect_forget(struct fut_client *client)
 {
-	wire_close(client);
-	requests_clear(&client->requests);
+	if (client->wire.fd >= 0)
+		wire_end(client, FUT_E_DISCONNECTED, "the client has left this connection");
+	requests_forget(client, false);
 	failure_clear(&client->ended);
 	free(client->place);
 	free(client->owner);
@@ -64,7 +71,16 @@ void fut_free(struct fut_client *client)
 {
 	if (client == NULL)
 		return;
+	if (client->processing) {
+		client->freed = true;
+		return;
+	}
 	connect_forget(client);
+	requests_forget(client, true);
+	watches_detach(client);
+	futures_detach(client);
+	ids_done(&client->watchings);
+	poll_done(&client->poll);
 	failure_clear(&client->failure);
 	free(client->name);
 	free(client);
@@ -124,8 +140,8 @@ static int connect_read_hello(struct fut_client *client, const char *result)
 		return client_fail(client, FUT_E_BAD_REPLY, "what answers at %s is no futured", client->place);
 	if (protocol != CONNECT_PROTOCOL)
 		return client_fail(client, FUT_E_BAD_REPLY,
-		    "the daemon at %s speaks version %lld of the protocol, this library only %d", client->place,
-		    (long long)protocol, CONNECT_PROTOCOL);
+				   "the daemon at %s speaks version %lld of the protocol, this library only %d",
+				   client->place, (long long)protocol, CONNECT_PROTOCOL);
 	client->owner = connect_member(hello, "owner");
 	client->role = connect_member(hello, "role");
 	client->server_version = connect_member(hello, "version");
@@ -168,7 +184,7 @@ int fut_connect_unix(struct fut_client *client, const char *path)
 		return r;
 	if (path[0] == '\0' || strlen(path) >= sizeof(address.sun_path))
 		return client_fail(client, FUT_E_ARGUMENT, "the path of a socket has 1 to %zu bytes: '%s'",
-		    sizeof(address.sun_path) - 1, path);
+				   sizeof(address.sun_path) - 1, path);
 	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -181,7 +197,7 @@ int fut_connect_unix(struct fut_client *client, const char *path)
 		close(fd);
 		if (r == EACCES || r == EPERM)
 			return client_fail(client, FUT_E_FORBIDDEN, "this user may not open the socket %s: %s", path,
-			    strerror(r));
+					   strerror(r));
 		return client_fail(client, FUT_E_UNREACHABLE, "no daemon answers at %s: %s", path, strerror(r));
 	}
 	return connect_finish(client, fd, NULL);
@@ -304,13 +320,13 @@ static int connect_tcp(struct fut_client *client, const char *host, const char *
 	r = getaddrinfo(host, port, &hints, &addresses);
 	if (r != 0)
 		return client_fail(client, FUT_E_UNREACHABLE, "no daemon answers at %s: %s", client->place,
-		    gai_strerror(r));
+				   gai_strerror(r));
 	for (address = addresses; address != NULL && fd < 0; address = address->ai_next)
 		fd = connect_address(address);
 	freeaddrinfo(addresses);
 	if (fd < 0)
 		return client_fail(client, FUT_E_UNREACHABLE, "no daemon answers at %s: %s", client->place,
-		    strerror(-fd));
+				   strerror(-fd));
 	*ret_fd = fd;
 	return 0;
 }

@@ -16,13 +16,16 @@ static const struct {
 	const char *word;
 	const char *message;
 } failure_table[] = {
-	{FUT_OK, "ok", "no error"},
-	{FUT_E_MEMORY, "no_memory", "out of memory"},
-	{FUT_E_ARGUMENT, "bad_argument", "an argument of the call is not valid"},
-	{FUT_E_UNREACHABLE, "unreachable", "no daemon answers"},
-	{FUT_E_DISCONNECTED, "disconnected", "the connection has ended"},
-	{FUT_E_BAD_REPLY, "bad_reply", "the daemon's answer is not the protocol"},
-	{FUT_E_TIMED_OUT, "timed_out", "nothing came in time"},
+    {FUT_OK, "ok", "no error"},
+    {FUT_E_MEMORY, "no_memory", "out of memory"},
+    {FUT_E_ARGUMENT, "bad_argument", "an argument of the call is not valid"},
+    {FUT_E_UNREACHABLE, "unreachable", "no daemon answers"},
+    {FUT_E_DISCONNECTED, "disconnected", "the connection has ended"},
+    {FUT_E_BAD_REPLY, "bad_reply", "the daemon's answer is not the protocol"},
+    {FUT_E_TIMED_OUT, "timed_out", "nothing came in time"},
+    {FUT_E_WOULD_BLOCK, "would_block", "too much is unsent"},
+    {FUT_E_JOB_FAILED, "job_failed", "the job failed"},
+    {FUT_E_JOB_CANCELLED, "job_cancelled", "the job was cancelled"},
 };
 
 static const char *failure_word(int code)
@@ -33,7 +36,7 @@ static const char *failure_word(int code)
 	return rpc_error_word(code);
 }
 
-static const char *failure_message(int code)
+const char *failure_message(int code)
 {
 	for (size_t i = 0; i < sizeof(failure_table) / sizeof(failure_table[0]); i++)
 		if (failure_table[i].code == code)
@@ -58,6 +61,19 @@ void failure_set(struct failure *failure, int code, const char *format, va_list 
 	failure->code = code;
 	snprintf(failure->word, sizeof(failure->word), "%s", failure_word(code));
 	failure->message = message;
+}
+
+void failure_set_code(struct failure *failure, int code)
+{
+	failure_clear(failure);
+	failure->code = code;
+	if (code != 0)
+		snprintf(failure->word, sizeof(failure->word), "%s", failure_word(code));
+}
+
+void failure_set_word(struct failure *failure, const char *word)
+{
+	snprintf(failure->word, sizeof(failure->word), "%s", word);
 }
 
 void failure_set_reply(struct failure *failure, struct span error)
@@ -101,13 +117,23 @@ int client_fail_reply(struct fut_client *client, struct span error)
 	return client->failure.code;
 }
 
+void failure_copy(struct failure *to, const struct failure *from)
+{
+	failure_clear(to);
+	*to = *from;
+	to->message = from->message != NULL ? strdup(from->message) : NULL;
+	to->data = from->data != NULL ? strdup(from->data) : NULL;
+}
+
+int client_fail_copy(struct fut_client *client, const struct failure *failure)
+{
+	failure_copy(&client->failure, failure);
+	return failure->code;
+}
+
 int client_fail_ended(struct fut_client *client)
 {
-	failure_clear(&client->failure);
-	client->failure = client->ended;
-	client->failure.message = client->ended.message != NULL ? strdup(client->ended.message) : NULL;
-	client->failure.data = client->ended.data != NULL ? strdup(client->ended.data) : NULL;
-	return client->failure.code;
+	return client_fail_copy(client, &client->ended);
 }
 
 int fut_error_code(const struct fut_client *client)

@@ -15,8 +15,10 @@ struct fut_job {
 	enum fut_state state;
 	char *json;
 	char *result;
+	char *error;
 	char *error_type;
 	char *error_message;
+	char *progress;
 };
 
 struct fut_jobs {
@@ -30,8 +32,10 @@ void fut_job_free(struct fut_job *job)
 		return;
 	free(job->json);
 	free(job->result);
+	free(job->error);
 	free(job->error_type);
 	free(job->error_message);
+	free(job->progress);
 	free(job);
 }
 
@@ -76,43 +80,74 @@ static int job_read_string(struct span object, const char *name, char **ret_text
 	return jsonspan_string(value, ret_text, NULL) == -2 ? FUT_E_MEMORY : 0;
 }
 
-/* object is valid JSON. */
-static int job_read(struct fut_client *client, struct span object, struct fut_job **ret_job)
+/* A member that is an object as JSON text; *ret_text is NULL where there is none. */
+static int job_read_object(struct span object, const char *name, char **ret_text)
+{
+	struct span value;
+
+	*ret_text = NULL;
+	if (!jsonspan_get(object, name, &value) || jsonspan_type(value) != JSONSPAN_OBJECT)
+		return 0;
+	*ret_text = strndup(value.at, value.len);
+	return *ret_text == NULL ? FUT_E_MEMORY : 0;
+}
+
+static int job_fill(struct fut_job *job, struct span object)
+{
+	struct span value;
+	int r;
+
+	job->json = strndup(object.at, object.len);
+	if (job->json == NULL)
+		return FUT_E_MEMORY;
+	if (job->state == FUT_SUCCEEDED && jsonspan_get(object, "result", &value)) {
+		job->result = strndup(value.at, value.len);
+		if (job->result == NULL)
+			return FUT_E_MEMORY;
+	}
+	r = job_read_object(object, "progress", &job->progress);
+	if (r == 0)
+		r = job_read_object(object, "error", &job->error);
+	if (r < 0 || job->error == NULL)
+		return r;
+	value = (struct span){job->error, strlen(job->error)};
+	r = job_read_string(value, "type", &job->error_type);
+	return r < 0 ? r : job_read_string(value, "message", &job->error_message);
+}
+
+int job_parse(struct span object, struct fut_job **ret_job)
 {
 	struct fut_job *job;
 	struct span value;
 	int64_t id;
-	int r = 0;
+	int r;
 
 	if (jsonspan_type(object) != JSONSPAN_OBJECT || !jsonspan_get(object, "id", &value) ||
 	    jsonspan_integer(value, &id) < 0)
-		return client_fail(client, FUT_E_BAD_REPLY, "the daemon sent something else where a job was due");
+		return FUT_E_BAD_REPLY;
 	job = calloc(1, sizeof(*job));
 	if (job == NULL)
-		goto no_memory;
+		return FUT_E_MEMORY;
 	job->id = id;
 	job->state = job_state(object);
-	job->json = strndup(object.at, object.len);
-	if (job->json == NULL)
-		goto no_memory;
-	if (job->state == FUT_SUCCEEDED && jsonspan_get(object, "result", &value)) {
-		job->result = strndup(value.at, value.len);
-		if (job->result == NULL)
-			goto no_memory;
-	}
-	if (jsonspan_get(object, "error", &value) && jsonspan_type(value) == JSONSPAN_OBJECT) {
-		r = job_read_string(value, "type", &job->error_type);
-		if (r == 0)
-			r = job_read_string(value, "message", &job->error_message);
-		if (r < 0)
-			goto no_memory;
+	r = job_fill(job, object);
+	if (r < 0) {
+		fut_job_free(job);
+		return r;
 	}
 	*ret_job = job;
 	return 0;
+}
 
-no_memory:
-	fut_job_free(job);
-	return client_fail(client, FUT_E_MEMORY, "out of memory for a job");
+static int job_read(struct fut_client *client, struct span object, struct fut_job **ret_job)
+{
+	int r = job_parse(object, ret_job);
+
+	if (r == FUT_E_MEMORY)
+		return client_fail(client, r, "out of memory for a job");
+	if (r < 0)
+		return client_fail(client, r, "the daemon sent something else where a job was due");
+	return 0;
 }
 
 int fut_job_read(struct fut_client *client, const char *json, struct fut_job **ret_job)
@@ -205,6 +240,16 @@ const char *fut_job_error_type(const struct fut_job *job)
 const char *fut_job_error_message(const struct fut_job *job)
 {
 	return job->error_message;
+}
+
+const char *fut_job_error(const struct fut_job *job)
+{
+	return job->error;
+}
+
+const char *fut_job_progress(const struct fut_job *job)
+{
+	return job->progress;
 }
 
 const char *fut_job_json(const struct fut_job *job)

@@ -1,5 +1,5 @@
 # To add a file: put its name in the list of the library (libclient_la_SOURCES) or of the command line (libctl_la_SOURCES).
-# libclient.la holds the library's objects once: the shared libfutured exports of them what begins with fut_, and
+# libclient.la holds the library's objects once: the shared libfutured exports of them what libfutured.map names, and
 # futurectl takes them in whole, so that it runs without an installed library. libctl.la is all of futurectl but its main,
 # so that unit tests link the real objects. Neither needs a library besides libc.
 
@@ -14,21 +14,38 @@ pkgconfig_DATA = client/libfutured.pc
 libclient_la_SOURCES = \
 	client/calls.c \
 	client/connect.c \
+	client/control.c \
 	client/failure.c \
+	client/future.c \
+	client/future.h \
+	client/future_watch.c \
 	client/futured.h \
+	client/ids.c \
+	client/ids.h \
 	client/internal.h \
 	client/job.c \
 	client/params.c \
+	client/poll.c \
+	client/process.c \
 	client/requests.c \
+	client/ring.h \
 	client/text.c \
 	client/text.h \
+	client/watch.c \
+	client/watching.c \
 	client/wire.c
 
 libclient_la_LIBADD = libproto.la
 
+# The soname. Until 1.0 nothing is promised; from then on: a new function raises current and age, a changed or removed one
+# raises current and sets age to 0, all else raises revision; and a function that came later gets a node of its own in the
+# map (FUTURED_1 and so on), never a place in an older one.
 libfutured_la_SOURCES =
 libfutured_la_LIBADD = libclient.la
-libfutured_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 -export-symbols-regex '^fut_'
+libfutured_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 \
+	-Wl,--version-script=$(srcdir)/client/libfutured.map
+EXTRA_libfutured_la_DEPENDENCIES = client/libfutured.map
+EXTRA_DIST += client/libfutured.map
 
 libctl_la_SOURCES = \
 	client/args.c \

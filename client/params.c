@@ -140,6 +140,23 @@ void fut_params_json(struct fut_params *params, const char *name, const char *js
 	params_set(params, name, &value);
 }
 
+void fut_params_ranges(struct fut_params *params, const struct fut_range *ranges, size_t n_ranges)
+{
+	struct text ids = {0};
+
+	text_add(&ids, "[", 1);
+	for (size_t i = 0; i < n_ranges; i++) {
+		if (i > 0)
+			text_add(&ids, ",", 1);
+		if (ranges[i].first == ranges[i].last)
+			text_add_format(&ids, "%lld", (long long)ranges[i].first);
+		else
+			text_add_format(&ids, "\"%lld-%lld\"", (long long)ranges[i].first, (long long)ranges[i].last);
+	}
+	text_add(&ids, "]", 1);
+	params_set(params, "ids", &ids);
+}
+
 int params_check(const struct fut_params *params, const char **ret_what)
 {
 	if (params == NULL || params->wrong == 0)

@@ -24,14 +24,17 @@ void wire_open(struct fut_client *client, int fd)
 	client->wire.fd = fd;
 	client->wire.deaf = false;
 	lines_init(&client->wire.lines, WIRE_LINE_MAX);
+	poll_arm(&client->poll, fd, false);
 }
 
 void wire_close(struct fut_client *client)
 {
 	struct wire *wire = &client->wire;
 
-	if (wire->fd >= 0)
+	if (wire->fd >= 0) {
+		poll_arm(&client->poll, -1, false);
 		close(wire->fd);
+	}
 	wire->fd = -1;
 	text_done(&wire->out);
 	text_done(&wire->in);
@@ -49,6 +52,15 @@ void wire_end(struct fut_client *client, int code, const char *format, ...)
 		va_end(args);
 	}
 	wire_close(client);
+	client_over(client);
+}
+
+void wire_end_reply(struct fut_client *client, struct span error)
+{
+	if (client->ended.code == 0)
+		failure_set_reply(&client->ended, error);
+	wire_close(client);
+	client_over(client);
 }
 
 /* Hands every whole line in the buffer on, and moves what is left of the last one to the front. */
@@ -99,7 +111,7 @@ static int wire_read(struct fut_client *client, int flags)
 		return 0;
 	if (n <= 0) {
 		wire_end(client, FUT_E_DISCONNECTED, "the daemon at %s closed the connection%s%s", client->place,
-		    n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
+			 n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
 		return FUT_E_DISCONNECTED;
 	}
 	wire->in.len += (size_t)n;
@@ -112,13 +124,18 @@ static bool wire_has_output(const struct wire *wire)
 	return !wire->deaf && wire->out_done < wire->out.len;
 }
 
+size_t wire_unsent(const struct wire *wire)
+{
+	return wire_has_output(wire) ? wire->out.len - wire->out_done : 0;
+}
+
 static void wire_write(struct wire *wire)
 {
 	ssize_t n;
 
 	while (wire_has_output(wire)) {
 		n = send(wire->fd, wire->out.at + wire->out_done, wire->out.len - wire->out_done,
-		    MSG_NOSIGNAL | MSG_DONTWAIT);
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n >= 0) {
 			wire->out_done += (size_t)n;
 			continue;
@@ -133,6 +150,14 @@ static void wire_write(struct wire *wire)
 	wire->out_done = 0;
 }
 
+void wire_push(struct fut_client *client)
+{
+	if (client->wire.fd < 0)
+		return;
+	wire_write(&client->wire);
+	poll_arm(&client->poll, client->wire.fd, wire_has_output(&client->wire));
+}
+
 int wire_turn(struct fut_client *client, int timeout_ms)
 {
 	struct wire *wire = &client->wire;
@@ -142,7 +167,7 @@ int wire_turn(struct fut_client *client, int timeout_ms)
 		wire_end(client, FUT_E_DISCONNECTED, "the client is not connected");
 		return client->ended.code;
 	}
-	wire_write(wire);
+	wire_push(client);
 	if (!wire_has_output(wire) && timeout_ms <= 0)
 		return wire_read(client, timeout_ms == 0 ? MSG_DONTWAIT : 0);
 	pollfd = (struct pollfd){.fd = wire->fd, .events = POLLIN};
@@ -159,7 +184,7 @@ int wire_flush(struct fut_client *client)
 {
 	int r = 0;
 
-	wire_write(&client->wire);
+	wire_push(client);
 	while (r >= 0 && wire_has_output(&client->wire))
 		r = wire_turn(client, -1);
 	return r;
