@@ -197,6 +197,7 @@ birth_store(struct birth *birth)
 			  "\"attempt\":%d}",
 	    .cancelled_error = "{\"type\":\"Cancelled\",\"message\":\"cancelled\",\"attempt\":%d}",
 	    .expired_error = "{\"type\":\"Expired\",\"message\":\"it had not begun when its time to expire came\"}",
+	    .dependency_error = dispatch_dependency_error,
 	    .backoff_ms = dispatch_backoff};
 	enum store_open_result result;
 

@@ -280,7 +280,7 @@ dispatch_submit_one(struct dispatch *dispatch, struct spec *spec, const struct t
 	queues_count_pending(&dispatch->queues, job->queue, spec->owner, 1);
 	if (put->place == STORE_READY)
 		dispatch_try_at_once(dispatch, job, put);
-	job->adding = put->place == STORE_READY && !job->loose;
+	job->adding = (put->place == STORE_READY || put->place == STORE_WAITING) && !job->loose;
 	job->queue->lanes[spec->pool].adding += job->adding;
 }
 
@@ -319,7 +319,10 @@ dispatch_submit(struct dispatch *dispatch, const struct spec *from, const struct
 	put->spec = spec;
 	put->items = items;
 	put->count = count;
-	put->place = spec->not_before_ms > loop_wall_ms() ? STORE_DELAYED : STORE_READY;
+	if (spec->after.len > 0)
+		put->place = STORE_WAITING; /* unless the store says otherwise */
+	else
+		put->place = spec->not_before_ms > loop_wall_ms() ? STORE_DELAYED : STORE_READY;
 	put->key_until_ms = spec->submitted_ms + 24 * 3600 * INT64_C(1000);
 	if (items.len > 0)
 		dispatch_submit_map(dispatch, spec, put, cb, ctx);
@@ -442,6 +445,8 @@ dispatch_reason(const struct dispatch *dispatch, const struct store_row *row)
 {
 	const struct job *head;
 
+	if (row->place == STORE_WAITING)
+		return REASON_AFTER;
 	if (row->place == STORE_DELAYED)
 		return row->attempt > 0 ? REASON_RETRYING : REASON_DELAYED;
 	head = queues_head(&dispatch->queues, row->spec.pool);

@@ -108,6 +108,9 @@ struct queues *dispatch_queues(struct dispatch *dispatch);
 const struct workers *dispatch_workers(const struct dispatch *dispatch);
 struct iopool *dispatch_iopool(struct dispatch *dispatch);
 
+/* The error object of a job whose parent has come to a state that does not fit; malloc'ed. Any thread. */
+char *dispatch_dependency_error(int64_t parent, enum job_state state);
+
 /* The pause before another attempt: first, doubled for each attempt, no longer than an hour, and somewhere in its upper half. */
 int64_t dispatch_backoff(int64_t first_ms, int attempt);
 

@@ -112,6 +112,8 @@ answer_put_answer(const struct store_put *put)
 {
 	if (put->answer == STORE_DUPLICATE)
 		return DISPATCH_EXISTING;
+	if (put->answer == STORE_NO_PARENT)
+		return DISPATCH_NO_PARENT;
 	return put->answer == STORE_KEY_CONFLICT ? DISPATCH_KEY_CONFLICT : DISPATCH_ADDED;
 }
 
@@ -155,7 +157,9 @@ answer_put_one(struct dispatch *dispatch, struct store_put *put)
 
 	answer_added(job);
 	if (put->answer != STORE_OK) {
-		answer_refuse_job(dispatch, job, answer_put_answer(put), put->existing_id, put->existing_count, NULL);
+		answer_refuse_job(dispatch, job, answer_put_answer(put), put->existing_id, put->existing_count, put->unknown);
+		free(put->unknown);
+		put->unknown = NULL;
 		return;
 	}
 	job->submit_cb(DISPATCH_ADDED, put->spec->id, 1, NULL, job->submit_ctx);
@@ -168,6 +172,7 @@ answer_put_one(struct dispatch *dispatch, struct store_put *put)
 		dispatch_step(dispatch, job, FSM_E_STORED_RUNNING);
 		return;
 	case STORE_DELAYED:
+	case STORE_WAITING:
 		dispatch_step(dispatch, job, FSM_E_STORED_FAR);
 		return;
 	case STORE_READY:
@@ -200,6 +205,8 @@ answer_map(struct dispatch *dispatch, struct store_put *put, enum dispatch_answe
 			dispatch_want_fill(dispatch, line);
 		}
 	}
+	free(put->unknown);
+	put->unknown = NULL;
 	spec_unref(map->spec);
 	free(map);
 }
@@ -492,7 +499,7 @@ dispatch_answer_committed(struct dispatch *dispatch, struct store_batch *batch)
 		answer_release(dispatch, &batch->release[i]);
 	for (size_t i = 0; i < batch->n_put; i++) {
 		if (batch->put[i].items.len > 0)
-			answer_map(dispatch, &batch->put[i], answer_put_answer(&batch->put[i]), NULL);
+			answer_map(dispatch, &batch->put[i], answer_put_answer(&batch->put[i]), batch->put[i].unknown);
 		else
 			answer_put_one(dispatch, &batch->put[i]);
 	}

@@ -119,6 +119,14 @@ dispatch_fold_end(struct dispatch *dispatch, struct job *job)
 	return true;
 }
 
+char *
+dispatch_dependency_error(int64_t parent, enum job_state state)
+{
+	return mem_format("{\"type\":\"%s\",\"message\":\"job %lld, which it was to come after, %s %s\",\"data\":{\"parent\":%lld,\"state\":\"%s\"}}",
+	    job_error_name(JOB_ERROR_DEPENDENCY_FAILED), (long long)parent, state == JOB_CANCELLED ? "was" : "has", job_state_name(state),
+	    (long long)parent, job_state_name(state));
+}
+
 int64_t
 dispatch_backoff(int64_t first_ms, int attempt)
 {

@@ -33,6 +33,7 @@ enum dispatch_answer {
 	DISPATCH_ADDED,
 	DISPATCH_EXISTING,     /* the key is known: first and count of the earlier submission */
 	DISPATCH_KEY_CONFLICT, /* the key is known with another payload */
+	DISPATCH_NO_PARENT,    /* rejected: the ids in reason (a JSON array) are unknown */
 	DISPATCH_STORAGE_FULL, /* rejected */
 	DISPATCH_UNAVAILABLE,  /* rejected: the store cannot take it now */
 	DISPATCH_UNKNOWN,      /* perhaps accepted */

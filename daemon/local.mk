@@ -111,8 +111,10 @@ libdaemon_la_SOURCES = \
 	daemon/store_sqlite/commit.c \
 	daemon/store_sqlite/db.h \
 	daemon/store_sqlite/expire.c \
+	daemon/store_sqlite/fan.c \
 	daemon/store_sqlite/feed.c \
 	daemon/store_sqlite/fill.c \
+	daemon/store_sqlite/gate.c \
 	daemon/store_sqlite/names.c \
 	daemon/store_sqlite/put.c \
 	daemon/store_sqlite/recover.c \

@@ -14,12 +14,15 @@
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "daemon/task.h"
+#include "proto/selection.h"
 
+#define AFTER_MAX 1000 /* parents of a job */
 #define ARGS_SORT_MAX ((size_t)1 << 20) /* args longer than this are compared byte by byte for a key */
 
 struct submit_params {
 	struct span task, args, items;
-	char lane[8], queue[128], label[256], key[256];
+	struct span after;
+	char lane[8], queue[128], label[256], key[256], after_policy[16];
 	int64_t priority, max_attempts;
 	int64_t delay_ms, not_before_ms, expires_ms, timeout_ms, backoff_ms, retain_ms, wait_ms;
 };
@@ -28,6 +31,8 @@ struct submit_params {
 	{"task", PARAM_SPAN, PARAM_AT(submit_params, task), 0, 0, 0},                                                  \
 	{"lane", PARAM_TEXT_OF(submit_params, lane)}, {"queue", PARAM_TEXT_OF(submit_params, queue)},                  \
 	{"label", PARAM_TEXT_OF(submit_params, label)}, {"key", PARAM_TEXT_OF(submit_params, key)},                    \
+	{"after", PARAM_SPAN, PARAM_AT(submit_params, after), 0, 0, 0},                                                \
+	{"after_policy", PARAM_TEXT_OF(submit_params, after_policy)},                                                  \
 	{"priority", PARAM_INTEGER, PARAM_AT(submit_params, priority), 0, -1000, 1000},                                \
 	{"max_attempts", PARAM_INTEGER, PARAM_AT(submit_params, max_attempts), 0, 1, 1000000},                         \
 	{"delay", PARAM_DURATION, PARAM_AT(submit_params, delay_ms), 0, 0, 0},                                         \
@@ -183,6 +188,67 @@ submit_check_times(struct request *request, struct submit_params *params)
 	return true;
 }
 
+static bool
+submit_is_among(const int64_t *ids, size_t n, int64_t id)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (ids[i] == id)
+			return true;
+	}
+	return false;
+}
+
+/* The parents as a JSON array without spaces or repetition, so that a key compares what is meant; empty when there are none. */
+static bool
+submit_read_after(struct request *request, const struct submit_params *params, struct text *ret_after)
+{
+	int64_t ids[AFTER_MAX];
+	struct jsonspan_iter iter;
+	struct span value;
+	size_t n = 0;
+
+	if (params->after.len == 0)
+		return true;
+	if (jsonspan_type(params->after) != JSONSPAN_ARRAY || jsonspan_length(params->after) > AFTER_MAX) {
+		request_fail_param(request, "after", "after must be an array of at most %d ids", AFTER_MAX);
+		return false;
+	}
+	jsonspan_iter_init(&iter, params->after);
+	while (jsonspan_next(&iter, &value)) {
+		if (jsonspan_integer(value, &ids[n]) < 0 || ids[n] < 1 || ids[n] > SELECTION_ID_MAX) {
+			text_done(ret_after);
+			request_fail_param(request, "after", "after must be an array of ids of jobs");
+			return false;
+		}
+		if (submit_is_among(ids, n, ids[n]))
+			continue;
+		text_add_char(ret_after, n == 0 ? '[' : ',');
+		text_add_integer(ret_after, ids[n++]);
+	}
+	if (n > 0)
+		text_add_char(ret_after, ']');
+	return true;
+}
+
+static bool
+submit_policy(struct request *request, const struct submit_params *params, uint8_t *ret_policy)
+{
+	static const char *const words[] = {
+	    [AFTER_SUCCEEDED] = "succeeded", [AFTER_FINISHED] = "finished", [AFTER_FAILED] = "failed"};
+
+	*ret_policy = AFTER_SUCCEEDED;
+	if (params->after_policy[0] == '\0')
+		return true;
+	for (uint8_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(params->after_policy, words[i]) == 0) {
+			*ret_policy = i;
+			return true;
+		}
+	}
+	request_fail_param(request, "after_policy", "after_policy must be \"succeeded\", \"finished\" or \"failed\"");
+	return false;
+}
+
 /* ---- the digest of a key's payload ----------------------------------------------------------------------------------------- */
 
 static void
@@ -263,6 +329,17 @@ submission_reply(struct submission *submission, int64_t first, int64_t count, bo
 	request_reply(submission->request, &result);
 }
 
+/* ids: a JSON array. */
+static void
+submission_fail_parents(struct request *request, const char *ids)
+{
+	struct text data = {0};
+
+	text_printf(&data, ",\"ids\":%s", ids);
+	request_fail_data(request, RPC_NOT_FOUND, "some of the jobs named in after do not exist", text_span(&data));
+	text_done(&data);
+}
+
 static void
 submission_done(enum dispatch_answer answer, int64_t first, int64_t count, const char *reason, void *ctx)
 {
@@ -281,6 +358,9 @@ submission_done(enum dispatch_answer answer, int64_t first, int64_t count, const
 		break;
 	case DISPATCH_KEY_CONFLICT:
 		request_fail(request, RPC_KEY_CONFLICT, "this key was given to job %lld with other parameters", (long long)first);
+		break;
+	case DISPATCH_NO_PARENT:
+		submission_fail_parents(request, reason);
 		break;
 	case DISPATCH_STORAGE_FULL:
 		request_fail(request, RPC_STORAGE_FULL, "there is no room to keep the job: %s", reason);
@@ -359,6 +439,7 @@ submit_any(struct request *request, struct span raw, enum submit_kind kind, cons
 	    .expires_ms = SPEC_NONE, .timeout_ms = SPEC_NONE, .retain_ms = SPEC_NONE, .backoff_ms = 1000, .wait_ms = SPEC_NONE};
 	const struct task *task;
 	struct spec spec = {0};
+	struct text after = {0};
 	int64_t count = 1;
 
 	if (!request_params(request, raw, table, &params) || !submit_check_times(request, &params) ||
@@ -381,12 +462,16 @@ submit_any(struct request *request, struct span raw, enum submit_kind kind, cons
 		spec.args = params.args;
 		spec.idempotent = task->is_idempotent != NULL ? task->is_idempotent(spec.args) : task->idempotent || task->pure;
 	}
+	if (!submit_policy(request, &params, &spec.after_policy) || !submit_read_after(request, &params, &after))
+		return;
+	spec.after = text_span(&after);
 	if (kind == SUBMIT_RUN && peer_reserve_wait(request->peer) < 0) {
 		request_fail(request, RPC_BUSY, "[limits] waits_per_connection is reached");
-		return;
+	} else {
+		submit_fill_spec(request, &params, task, &spec);
+		submit_hand_over(request, kind, &params, task, &spec, count);
 	}
-	submit_fill_spec(request, &params, task, &spec);
-	submit_hand_over(request, kind, &params, task, &spec, count);
+	text_done(&after);
 }
 
 static void

@@ -52,7 +52,8 @@ retention_rest(struct retention *retention, int64_t at_ms)
 
 	free(expired->ids);
 	free(expired->has_output);
-	expired->ids = NULL;
+	free(expired->spared);
+	expired->ids = expired->spared = NULL;
 	expired->has_output = NULL;
 	retention->busy = false;
 	retention->at_ms = SPEC_NONE;
@@ -75,6 +76,8 @@ retention_found(struct store_expired *expired, void *arg)
 {
 	struct retention *retention = arg;
 
+	if (expired->error == 0 && expired->n_spared > 0)
+		dispatch_forget(retention->dispatch, expired->spared, expired->n_spared); /* which puts them off */
 	if (expired->error == 0 && expired->n > 0)
 		outfiles_delete(retention->outfiles, expired->ids, expired->n, retention_files_gone, retention);
 	else
@@ -116,5 +119,6 @@ retention_free(struct retention *retention)
 	event_free(retention->timer);
 	free(retention->expired.ids);
 	free(retention->expired.has_output);
+	free(retention->expired.spared);
 	free(retention);
 }

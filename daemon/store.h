@@ -8,7 +8,7 @@
  * At most one commit is under way: the loop gathers what comes meanwhile into the next batch. While a batch is under way the store
  * reads it (specs, spans) on its own thread: nobody changes or frees what it points to before the callback.
  *
- * The invariant of the tables: each known job is in exactly one of ready, delayed, running, done (later: waiting).
+ * The invariant of the tables: each known job is in exactly one of waiting, ready, delayed, running, done.
  */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
@@ -27,13 +27,14 @@ struct store;
 
 /* ---- changes --------------------------------------------------------------------------------------------------------------- */
 
-enum store_place { STORE_READY, STORE_DELAYED, STORE_RUNNING, STORE_DONE };
+enum store_place { STORE_READY, STORE_DELAYED, STORE_RUNNING, STORE_DONE, STORE_WAITING /* for its parents */ };
 
 enum store_answer {
 	STORE_OK = 0,
 	STORE_FENCED,       /* finish, release: the token is not the job's: it ended or was started anew elsewhere */
 	STORE_DUPLICATE,    /* put: the owner's key is known with the same digest: existing_id */
 	STORE_KEY_CONFLICT, /* put: the key is known with another digest */
+	STORE_NO_PARENT,    /* put: some of spec->after are unknown: see unknown */
 	STORE_CANCELLED,    /* cancel: it had not begun and has ended as cancelled now */
 	STORE_REQUESTED,    /* cancel: it runs; the request is durable */
 	STORE_ENDED,        /* cancel: it had ended; start: it is not ready any more, or it has expired (then it is among the gone) */
@@ -80,6 +81,11 @@ struct store_release {
 /*
  * New: one job, or with count > 1 or items.len > 0 a map: items is a validated JSON array whose elements are the args of the jobs
  * spec->id, spec->id + 1, …; spec is their template then, place is STORE_READY or STORE_DELAYED (with spec->not_before_ms).
+ *
+ * With spec->after (distinct ids) the place is STORE_WAITING, and the answer may change it: to STORE_READY or STORE_DELAYED when all parents
+ * have come to what spec->after_policy asks. One that waits for what cannot come ends as DependencyFailed: it is put as waiting, and is among
+ * the gone of this commit or a later one. A parent must be known; to a spec that is restricted other owners' are not. Of puts with parents
+ * in the same batch the ids rise.
  */
 struct store_put {
 	const struct spec *spec;
@@ -91,6 +97,7 @@ struct store_put {
 	int64_t key_until_ms;   /* with spec->key: how long the key is kept at least */
 	void *ctx;
 	enum store_answer answer;
+	char *unknown;          /* STORE_NO_PARENT: their ids, a JSON array; malloc'ed, the loop's */
 	int64_t existing_id;    /* STORE_DUPLICATE: the first job of the earlier submission */
 	int64_t existing_count;
 	int64_t seq;            /* DONE */
@@ -151,13 +158,16 @@ struct store_fill {
 /*
  * What is due: delayed jobs whose time has come, at most n, go from delayed to ready; jobs that have not begun their first attempt by
  * spec->expires_ms end, a thousand a commit. What is left over is due at once: next_due_ms says so.
+ *
+ * Every commit also does a share of what the ends of parents have left to do, wanted or not: children that may go are among the rows (or
+ * go to delayed), those that never may are among the gone. What is left over is due at once, too.
  */
 struct store_promote {
 	bool wanted;
 	int64_t now_ms;
 	size_t n;
 	struct store_ready *rows; /* answer: malloc'ed */
-	size_t n_rows;
+	size_t n_rows, rows_capacity;
 };
 
 /* A job that had not begun and that the store itself has ended, as failed. */
@@ -192,9 +202,9 @@ struct store_batch {
 	struct store_promote promote;
 	struct store_fill *fill;
 	size_t n_fill, fill_capacity;
-	struct store_gone *gone; /* answer: taken after those of cancel and before those of start */
+	struct store_gone *gone; /* answer: taken after that of cancel and before that of start */
 	size_t n_gone, gone_capacity;
-	int64_t *forget; /* ended jobs to delete (retention); those that have not ended are left */
+	int64_t *forget; /* ended jobs to delete (retention); those that have not ended, and parents of waiting jobs, are left */
 	size_t n_forget, forget_capacity;
 	int64_t high_water; /* the highest id handed out so far: durable with the batch */
 
@@ -225,7 +235,7 @@ enum store_field {
 struct store_row {
 	int64_t id;
 	enum store_place place;
-	enum job_state state;   /* running rows: JOB_RUNNING; ready, delayed: JOB_PENDING */
+	enum job_state state;   /* running rows: JOB_RUNNING; waiting, ready, delayed: JOB_PENDING */
 	int32_t attempt;        /* attempts begun */
 	bool cancel_requested;
 	int64_t seq;            /* done: order of finishing, rising, unique; else 0 */
@@ -287,13 +297,18 @@ struct store_survey {
 	struct store_survey *link;
 };
 
-/* Ended jobs whose time is over at now_ms, oldest first, at most max of them; has_output says which may have files. */
+/*
+ * Ended jobs whose time is over at now_ms, oldest first, at most max of them; has_output says which may have files. Parents of waiting jobs
+ * are told apart: they are to be kept, and to forget them puts them off for an hour.
+ */
 struct store_expired {
 	int64_t now_ms;
 	size_t max;
 	int64_t *ids;      /* answer: malloc'ed */
 	bool *has_output;
 	size_t n;
+	int64_t *spared;   /* answer: malloc'ed */
+	size_t n_spared;
 	int64_t next_ms;   /* answer: when the next is over, SPEC_NONE if none */
 	int error;
 	void (*done)(struct store_expired *expired, void *arg);
@@ -312,6 +327,7 @@ struct store_line {
 	char *owner;
 	int64_t ready;
 };
+/* Pending jobs that are not ready: delayed or waiting. */
 struct store_delayed_count {
 	char *queue;
 	char *owner;
@@ -327,6 +343,8 @@ struct store_open_config {
 	const char *lost_error;
 	const char *cancelled_error; /* used where the row holds no cancel error of its own */
 	const char *expired_error;   /* of a job that the store ends as Expired */
+	/* Of one that it ends as DependencyFailed, malloc'ed; called on the store's thread: parent has come to state, which does not fit. */
+	char *(*dependency_error)(int64_t parent, enum job_state state);
 	int64_t (*backoff_ms)(int64_t first_ms, int attempt); /* pause before the next attempt */
 };
 

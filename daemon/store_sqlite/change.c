@@ -3,7 +3,7 @@
  *
  * Whether a row is where the batch believes it to be is asked by deleting it there: the number of rows that went is the
  * answer, and what raced with it (a cancel, a late result, a second start) finds nothing. Invariant: a job leaves one
- * of ready, delayed, running, done and enters another within the same call.
+ * of waiting, ready, delayed, running, done and enters another within the same call.
  */
 #include "db.h"
 
@@ -178,7 +178,15 @@ sq_ends_write(struct sq_db *db)
 		return 0;
 	db->done_change += (int64_t)db->n_ends;
 	db->n_ends = 0;
-	return sq_feed_run(db, SQ_DONE_PUT, &feed.feed);
+	if (sq_feed_run(db, SQ_DONE_PUT, &feed.feed) < 0)
+		return -1;
+	if (!db->has_edges)
+		return 0;
+	feed.at = 0;
+	if (sq_feed_run(db, SQ_TODO_ENDED, &feed.feed) < 0)
+		return -1;
+	db->has_todo = db->has_todo || sqlite3_changes(db->sqlite) > 0;
+	return 0;
 }
 
 int
@@ -414,11 +422,18 @@ sq_start(struct sq_db *db, struct store_batch *batch)
 
 /* ---- forget ----------------------------------------------------------------------------------------------- */
 
+#define FORGET_PUT_OFF_MS (3600 * INT64_C(1000)) /* a parent of a waiting job is looked at again then */
+
 static int
 forget_one(struct sq_db *db, int64_t id)
 {
-	int found;
+	int found = sq_gate_is_parent(db, id, id);
 
+	if (found != 0) {
+		sq_bind(db, SQ_DONE_PUT_OFF, 1, id);
+		sq_bind(db, SQ_DONE_PUT_OFF, 2, loop_wall_ms() + FORGET_PUT_OFF_MS);
+		return found < 0 ? -1 : sq_run(db, SQ_DONE_PUT_OFF);
+	}
 	sq_bind(db, SQ_DONE_DROP, 1, id);
 	found = sq_drop(db, SQ_DONE_DROP);
 	if (found <= 0)
@@ -445,7 +460,10 @@ forget_range(struct sq_db *db, int64_t first, int64_t last)
 	sq_reset(db, SQ_DONE_COUNT_RANGE);
 	if (count != last - first + 1)
 		return 0;
-	db->done_change -= count;
+	count = sq_gate_is_parent(db, first, last);
+	if (count != 0)
+		return count < 0 ? -1 : 0;
+	db->done_change -= last - first + 1;
 	return sq_run(db, SQ_DONE_DROP_RANGE) < 0 || sq_run(db, SQ_JOB_DROP_RANGE) < 0 ? -1 : 1;
 }
 

@@ -68,7 +68,7 @@ sq_rollback(struct sq_db *db)
 	db->meta = db->saved;
 	db->due_changed = true;
 	db->n_ends = 0;
-	if (added && sq_names_load(db) < 0)
+	if ((added && sq_names_load(db) < 0) || sq_gate_look(db) < 0)
 		return -1;
 	db->failure = failure;
 	return 0;
@@ -115,6 +115,11 @@ sq_batch_drop_rows(struct store_batch *batch)
 	for (size_t i = 0; i < batch->n_fill; i++)
 		commit_drop_rows(&batch->fill[i].rows, &batch->fill[i].n_rows);
 	commit_drop_rows(&batch->promote.rows, &batch->promote.n_rows);
+	batch->promote.rows_capacity = 0;
+	for (size_t i = 0; i < batch->n_put; i++) {
+		free(batch->put[i].unknown);
+		batch->put[i].unknown = NULL;
+	}
 }
 
 static void
@@ -160,11 +165,13 @@ commit_members(struct sq_db *db, struct store_batch *batch)
 	    sq_cancel,
 	    sq_start,
 	    sq_expire,
+	    sq_fan,
 	    sq_promote,
 	    sq_fill,
 	    sq_forget,
 	    sq_keys_sweep,
 	    commit_high_water,
+	    sq_gate_settle,
 	};
 
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
@@ -182,6 +189,8 @@ sq_commit(struct sq_db *db, struct store_batch *batch)
 	batch->verdict = STORE_COMMITTED;
 	batch->reason[0] = '\0';
 	batch->n_gone = 0;
+	batch->promote.rows = NULL;
+	batch->promote.n_rows = batch->promote.rows_capacity = 0;
 	if (db->broken) {
 		batch->verdict = STORE_UNKNOWN;
 		snprintf(batch->reason, sizeof(batch->reason), "%s", db->reason);

@@ -3,8 +3,8 @@
  * includes it, and nowhere else stands sqlite3.h.
  *
  * A file each: schema (the tables, making and opening the file), statements (all SQL, prepared once), names (texts as
- * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, expire, fill (the members of a
- * batch), commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey
+ * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, expire, gate, fan, fill (the
+ * members of a batch), commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey
  * (reads), recover (what an earlier daemon left), thread.
  *
  * struct sq_db is used by one thread at a time: by the one that opens, then by the journal thread, then by the one that
@@ -70,7 +70,30 @@ enum sq_statement {
 	SQ_DELAYED_DROP,
 	SQ_DELAYED_NEXT,
 	SQ_DELAYED_TIMELY,
-	SQ_DELAYED_ALL,
+	SQ_UNREADY_ALL, /* delayed or waiting */
+	SQ_WAITING_PUT,
+	SQ_WAITING_HAS,
+	SQ_WAITING_DROP,
+	SQ_WAITING_FEW,
+	SQ_WAITING_OPEN,
+	SQ_WAITING_FAIL,
+	SQ_GATE_ADD,
+	SQ_GATE_AT,
+	SQ_GATE_GET,
+	SQ_GATE_MEET,
+	SQ_GATE_DROP,
+	SQ_GATE_AFTER,
+	SQ_GATE_LOOK,
+	SQ_PARENT_GET,
+	SQ_EDGE_ADD,
+	SQ_EDGE_DROP,
+	SQ_EDGE_NEXT,
+	SQ_EDGE_IN,
+	SQ_TODO_ADD,
+	SQ_TODO_ENDED,
+	SQ_TODO_NEXT,
+	SQ_TODO_MOVE,
+	SQ_TODO_DROP,
 	SQ_EXPIRING_PUT,
 	SQ_EXPIRING_ADD,
 	SQ_EXPIRING_DROP,
@@ -87,6 +110,7 @@ enum sq_statement {
 	SQ_DONE_DROP_RANGE,
 	SQ_DONE_COUNT_RANGE,
 	SQ_DONE_COUNT,
+	SQ_DONE_PUT_OFF,
 	SQ_DONE_EXPIRED,
 	SQ_DONE_NEXT,
 	SQ_KEY_PUT,
@@ -205,6 +229,7 @@ struct sq_db {
 	int64_t retention_ms;
 	char *cancelled_error;
 	char *expired_error;
+	char *(*dependency_error)(int64_t parent, enum job_state state);
 
 	struct sq_meta meta;  /* as the open transaction leaves it */
 	struct sq_meta saved; /* as it is durable */
@@ -213,6 +238,10 @@ struct sq_db {
 	bool committing;      /* COMMIT was begun */
 	int64_t top;	      /* the highest id that has a row in job, or saved.high_water */
 	int64_t seq;	      /* the last that was given */
+
+	bool has_edges;	    /* there may be edges: ends are compared with them */
+	bool edges_dropped; /* the open transaction has: perhaps none is left */
+	bool has_todo;	    /* there may be something for sq_fan() to do */
 
 	bool due_changed; /* next_due_ms is out of date */
 	int64_t next_due_ms;
@@ -245,7 +274,7 @@ void sq_schema_trust(struct sq_db *db);
 enum store_open_result sq_schema_explain(struct sq_db *db, const char *doing, char **ret_reason);
 void sq_schema_close(struct sq_db *db);
 
-/* put, change, cancel, expire, fill: the members of a batch, each within the open transaction; their answers stand in the batch
+/* put, change, cancel, expire, fan, fill: the members of a batch, each within the open transaction; their answers stand in the batch
  * then.
  */
 int sq_put(struct sq_db *db, struct store_batch *batch);
@@ -255,11 +284,14 @@ int sq_cancel(struct sq_db *db, struct store_batch *batch);
 int sq_start(struct sq_db *db, struct store_batch *batch);
 int sq_forget(struct sq_db *db, struct store_batch *batch);
 int sq_expire(struct sq_db *db, struct store_batch *batch);
+int sq_fan(struct sq_db *db, struct store_batch *batch);
 int sq_promote(struct sq_db *db, struct store_batch *batch);
 int sq_fill(struct sq_db *db, struct store_batch *batch);
 int sq_next_due(struct sq_db *db);
 /* Looks at a few keys and deletes those that are over. */
 int sq_keys_sweep(struct sq_db *db, struct store_batch *batch);
+/* Last of all: what the batch has left of the edges. */
+int sq_gate_settle(struct sq_db *db, struct store_batch *batch);
 
 /* What must be known of a job that has not ended to take it out of where it waits. */
 struct sq_pending {
@@ -269,6 +301,36 @@ struct sq_pending {
 	int64_t retain_ms;
 	int64_t expires_ms;
 };
+
+/* gate: has_edges and has_todo from the tables. */
+int sq_gate_look(struct sq_db *db);
+bool sq_gate_fits(enum after_policy policy, enum job_state state);
+/* A put that is to wait: its parents are looked up, its gate is made; or its place or answer changes. */
+int sq_gate_put(struct sq_db *db, struct store_put *put);
+/* Takes a job out of waiting by itself: 1, or 0: it does not wait, -1. */
+int sq_gate_take_out(struct sq_db *db, int64_t id);
+/* The jobs first … last (one of them waits) need their gate no more. */
+int sq_gate_drop(struct sq_db *db, int64_t first, int64_t last, int64_t *ret_edges);
+/* Whether one of the jobs first … last is a parent of a waiting one: 1, 0, -1. */
+int sq_gate_is_parent(struct sq_db *db, int64_t first, int64_t last);
+
+/* fan: what is left to do for children, by kind; the lower goes first. Other kinds are others' business. */
+enum sq_todo_kind {
+	SQ_TODO_OPEN = 1, /* the jobs `job` … `last`, those that wait, may go */
+	SQ_TODO_FAIL = 2, /* they never may: `cause` has come to `state` */
+	SQ_TODO_TELL = 3, /* `job` has come to `state`: the gates behind `last` are to hear of it */
+};
+struct sq_todo {
+	int kind;
+	int64_t at; /* place in the order of finishing of the end that it comes from */
+	int64_t job;
+	int64_t last;
+	int64_t cause;
+	enum job_state state;
+};
+int sq_todo_add(struct sq_db *db, const struct sq_todo *todo);
+/* fill: rows of attempts and job, at most n more of them, and up to max_bytes: 1 when more are there, 0 at the end, -1. */
+int sq_promote_collect(struct sq_db *db, enum sq_statement which, struct store_promote *promote, size_t n, size_t max_bytes);
 
 /* expire: takes it out: 1, where it stood and the attempts it has had; 0: it is not pending; -1. */
 int sq_pending_take(struct sq_db *db, const struct sq_pending *job, enum store_place *ret_was, int32_t *ret_attempts);
@@ -312,7 +374,7 @@ int64_t sq_column_time(sqlite3_stmt *row, int column); /* SPEC_NONE for NULL */
 
 /* commit: carries out a batch and sets its verdict. */
 void sq_commit(struct sq_db *db, struct store_batch *batch);
-/* Frees what fill and promote have brought. */
+/* Frees what fill, promote and put have brought. */
 void sq_batch_drop_rows(struct store_batch *batch);
 /* BEGIN IMMEDIATE; COMMIT; and back to where the last commit was, in memory too. */
 int sq_begin(struct sq_db *db);

@@ -68,7 +68,11 @@ pending_take_anywhere(struct sq_db *db, const struct sq_pending *job, enum store
 	*ret_was = STORE_DELAYED;
 	found = pending_take(db, SQ_DELAYED_GET, SQ_DELAYED_DROP, ret_attempts);
 	db->due_changed = db->due_changed || found > 0;
-	return found;
+	if (found != 0)
+		return found;
+	*ret_was = STORE_WAITING;
+	*ret_attempts = 0;
+	return sq_gate_take_out(db, job->id);
 }
 
 int

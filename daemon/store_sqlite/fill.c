@@ -63,39 +63,33 @@ struct spec *sq_spec(struct sq_db *db, sqlite3_stmt *row, int first)
 	return sq_spec_read(db, row, first, &spec) < 0 ? NULL : spec_new(&spec);
 }
 
-/* A list of rows while it grows. */
-struct fill_rows {
-	struct store_ready *rows;
-	size_t n, capacity;
-	size_t bytes;
-};
-
 /* Attempts and job, as SQ_READY_FILL and SQ_DELAYED_TIMELY bring them. */
-static int fill_add(struct sq_db *db, struct fill_rows *rows, sqlite3_stmt *row)
+static int fill_read(struct sq_db *db, sqlite3_stmt *row, struct store_ready *ret_row)
 {
 	struct spec *spec = sq_spec(db, row, 1);
 
 	if (spec == NULL)
 		return sq_fail_corrupt(db, "a pending job has no sound row in job");
-	rows->rows = mem_room(rows->rows, rows->n, &rows->capacity, sizeof(*rows->rows));
-	rows->rows[rows->n++] = (struct store_ready){.spec = spec, .attempts = sqlite3_column_int(row, 0)};
-	rows->bytes += spec->args.len;
+	*ret_row = (struct store_ready){.spec = spec, .attempts = sqlite3_column_int(row, 0)};
 	return 0;
 }
 
-/* At most n rows of the statement, and up to max_bytes: 1 when more are there, 0 at the end, -1. */
-static int fill_collect(struct sq_db *db, enum sq_statement which, size_t n, size_t max_bytes, struct fill_rows *rows)
+int sq_promote_collect(struct sq_db *db, enum sq_statement which, struct store_promote *promote, size_t n,
+		       size_t max_bytes)
 {
 	sqlite3_stmt *row = db->statements[which];
+	size_t from = promote->n_rows, bytes = 0;
 	int found;
 
 	while ((found = sq_row(db, which)) == 1) {
-		if (rows->n == n || (rows->n > 0 && rows->bytes >= max_bytes))
+		if (promote->n_rows - from == n || (promote->n_rows > from && bytes >= max_bytes))
 			break;
-		if (fill_add(db, rows, row) < 0) {
+		promote->rows = mem_room(promote->rows, promote->n_rows, &promote->rows_capacity, sizeof(*promote->rows));
+		if (fill_read(db, row, &promote->rows[promote->n_rows]) < 0) {
 			found = -1;
 			break;
 		}
+		bytes += promote->rows[promote->n_rows++].spec->args.len;
 	}
 	sq_reset(db, which);
 	return found;
@@ -104,7 +98,7 @@ static int fill_collect(struct sq_db *db, enum sq_statement which, size_t n, siz
 static int fill_one(struct sq_db *db, struct store_fill *fill)
 {
 	int64_t line = sq_names_find_line(&db->names, fill->pool, fill->queue, fill->owner);
-	struct fill_rows rows = {0};
+	struct store_promote rows = {0};
 	int more;
 
 	fill->end = true;
@@ -114,9 +108,9 @@ static int fill_one(struct sq_db *db, struct store_fill *fill)
 	sq_bind(db, SQ_READY_FILL, 2, fill->from_start ? INT64_MIN : -fill->mark.priority);
 	sq_bind(db, SQ_READY_FILL, 3, fill->from_start ? 0 : fill->mark.id);
 	sq_bind(db, SQ_READY_FILL, 4, (int64_t)fill->n + 1);
-	more = fill_collect(db, SQ_READY_FILL, fill->n, fill->max_bytes, &rows);
+	more = sq_promote_collect(db, SQ_READY_FILL, &rows, fill->n, fill->max_bytes);
 	fill->rows = rows.rows;
-	fill->n_rows = rows.n;
+	fill->n_rows = rows.n_rows;
 	fill->end = more == 0;
 	return more < 0 ? -1 : 0;
 }
@@ -149,23 +143,17 @@ static int promote_one(struct sq_db *db, const struct store_ready *row)
 int sq_promote(struct sq_db *db, struct store_batch *batch)
 {
 	struct store_promote *promote = &batch->promote;
-	struct fill_rows rows = {0};
-	int more;
+	size_t from = promote->n_rows; /* sq_fan() has brought the first */
 
-	promote->rows = NULL;
-	promote->n_rows = 0;
 	if (!promote->wanted)
 		return 0;
 	sq_bind(db, SQ_DELAYED_TIMELY, 1, promote->now_ms);
 	sq_bind(db, SQ_DELAYED_TIMELY, 2, (int64_t)promote->n + 1);
-	more = fill_collect(db, SQ_DELAYED_TIMELY, promote->n, FILL_PROMOTE_BYTES, &rows);
-	promote->rows = rows.rows;
-	promote->n_rows = rows.n;
-	if (more < 0)
+	if (sq_promote_collect(db, SQ_DELAYED_TIMELY, promote, promote->n, FILL_PROMOTE_BYTES) < 0)
 		return -1;
-	db->due_changed = db->due_changed || rows.n > 0;
-	for (size_t i = 0; i < rows.n; i++) {
-		if (promote_one(db, &rows.rows[i]) < 0)
+	db->due_changed = db->due_changed || promote->n_rows > from;
+	for (size_t i = from; i < promote->n_rows; i++) {
+		if (promote_one(db, &promote->rows[i]) < 0)
 			return -1;
 	}
 	return 0;
@@ -188,7 +176,7 @@ int sq_next_due(struct sq_db *db)
 {
 	if (!db->due_changed)
 		return 0;
-	db->next_due_ms = SPEC_NONE;
+	db->next_due_ms = db->has_todo ? 0 : SPEC_NONE;
 	if (next_due_of(db, SQ_DELAYED_NEXT) < 0 || next_due_of(db, SQ_EXPIRING_NEXT) < 0)
 		return -1;
 	db->due_changed = false;

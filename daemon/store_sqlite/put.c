@@ -4,7 +4,7 @@
  * Two passes. The first goes over the submissions one by one: names become integers, keys are compared, so that each
  * has its answer. The second inserts all that were accepted, a table at a time, through feed: one statement whether it
  * is one job or a map of a million. A key that was given earlier in the same batch is found like any other, for it
- * stands in its table by then.
+ * stands in its table by then; and for a job that comes after one of the same batch the rows before it are inserted first.
  */
 #include "db.h"
 
@@ -220,6 +220,13 @@ static void put_expiring_column(const struct sq_feed *base, sqlite3_context *con
 	sqlite3_result_int64(context, column == 0 ? feed->put->spec->expires_ms : feed->id);
 }
 
+static void put_waiting_column(const struct sq_feed *base, sqlite3_context *context, int column)
+{
+	const struct put_feed *feed = (const struct put_feed *)base;
+
+	sqlite3_result_int64(context, column == 0 ? feed->id : feed->row->line);
+}
+
 static void put_running_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
@@ -245,16 +252,31 @@ static bool put_is_plain(const struct spec *spec)
 	       spec->webhook == NULL && spec->after.len == 0;
 }
 
+/* A key that it has just taken is given back when they are not there. */
+static int put_find_parents(struct sq_db *db, struct store_put *put)
+{
+	if (sq_gate_put(db, put) < 0)
+		return -1;
+	if (put->answer == STORE_OK || put->spec->key == NULL)
+		return 0;
+	sq_bind(db, SQ_KEY_DROP, 1, sq_names_find_text(&db->names, put->spec->owner));
+	sq_bind_text(db, SQ_KEY_DROP, 2, put->spec->key);
+	return sq_run(db, SQ_KEY_DROP);
+}
+
 static int put_answer(struct sq_db *db, struct store_put *put, struct sq_put *row)
 {
 	const struct spec *spec = put->spec;
 
 	put->answer = STORE_OK;
 	put->existing_id = put->existing_count = put->seq = 0;
+	put->unknown = NULL;
 	row->plain = put_is_plain(spec);
 	if (sq_names_spec(db, spec, &row->task, &row->line) < 0)
 		return -1;
 	if (spec->key != NULL && put_take_key(db, put) < 0)
+		return -1;
+	if (put->answer == STORE_OK && put->place == STORE_WAITING && put_find_parents(db, put) < 0)
 		return -1;
 	if (put->answer != STORE_OK)
 		return 0;
@@ -275,13 +297,14 @@ static int put_run(struct sq_db *db, enum sq_statement which, struct put_feed fe
 	return sq_feed_run(db, which, &feed.feed);
 }
 
-static int put_insert(struct sq_db *db, const struct store_batch *batch)
+/* Those from … to - 1. */
+static int put_insert(struct sq_db *db, const struct store_batch *batch, size_t from, size_t to)
 {
-	struct put_feed jobs = {.puts = batch->put, .rows = db->puts, .n = batch->n_put};
+	struct put_feed jobs = {.puts = batch->put + from, .rows = db->puts + from, .n = to - from};
 	struct put_feed places = jobs;
-	bool has_plain[2] = {false, false}, has_place[4] = {false, false, false, false}, has_expiring = false;
+	bool has_plain[2] = {false}, has_place[5] = {false}, has_expiring = false;
 
-	for (size_t i = 0; i < batch->n_put; i++) {
+	for (size_t i = from; i < to; i++) {
 		if (batch->put[i].answer != STORE_OK)
 			continue;
 		has_plain[db->puts[i].plain] = has_place[batch->put[i].place] = true;
@@ -299,6 +322,9 @@ static int put_insert(struct sq_db *db, const struct store_batch *batch)
 	places.place = STORE_DELAYED;
 	if (has_place[STORE_DELAYED] && put_run(db, SQ_DELAYED_PUT, places, put_delayed_column) < 0)
 		return -1;
+	places.place = STORE_WAITING;
+	if (has_place[STORE_WAITING] && put_run(db, SQ_WAITING_PUT, places, put_waiting_column) < 0)
+		return -1;
 	places.place = STORE_RUNNING;
 	if (has_place[STORE_RUNNING] && put_run(db, SQ_RUNNING_PUT, places, put_running_column) < 0)
 		return -1;
@@ -308,8 +334,27 @@ static int put_insert(struct sq_db *db, const struct store_batch *batch)
 	return sq_ends_write(db);
 }
 
+/* Whether one of its parents may be among the puts from the id first on. */
+static bool put_comes_after(const struct store_put *put, int64_t first)
+{
+	struct jsonspan_iter iter;
+	struct span value;
+	int64_t parent;
+
+	if (put->place != STORE_WAITING)
+		return false;
+	jsonspan_iter_init(&iter, put->spec->after);
+	while (jsonspan_next(&iter, &value)) {
+		if (jsonspan_integer(value, &parent) == 0 && parent >= first)
+			return true;
+	}
+	return false;
+}
+
 int sq_put(struct sq_db *db, struct store_batch *batch)
 {
+	size_t from = 0;
+
 	if (batch->n_put == 0)
 		return 0;
 	if (batch->n_put > db->puts_capacity) {
@@ -317,10 +362,15 @@ int sq_put(struct sq_db *db, struct store_batch *batch)
 		db->puts = mem_grow(db->puts, db->puts_capacity, sizeof(*db->puts));
 	}
 	for (size_t i = 0; i < batch->n_put; i++) {
+		if (i > from && put_comes_after(&batch->put[i], batch->put[from].spec->id)) {
+			if (put_insert(db, batch, from, i) < 0)
+				return -1;
+			from = i;
+		}
 		if (put_answer(db, &batch->put[i], &db->puts[i]) < 0)
 			return -1;
 	}
-	return put_insert(db, batch);
+	return put_insert(db, batch, from, batch->n_put);
 }
 
 /* ---- keys that are over ----------------------------------------------------------------------------------- */

@@ -189,7 +189,7 @@ recover_take_counts(const struct sq_names *names, int64_t *counts, const char *q
 }
 
 static void
-recover_tell_delayed(const struct sq_names *names, int64_t *counts, struct store_opened *opened)
+recover_tell_unready(const struct sq_names *names, int64_t *counts, struct store_opened *opened)
 {
 	size_t capacity = 0;
 
@@ -210,23 +210,23 @@ recover_tell_delayed(const struct sq_names *names, int64_t *counts, struct store
 }
 
 static int
-recover_count_delayed(struct sq_db *db, struct store_opened *opened)
+recover_count_unready(struct sq_db *db, struct store_opened *opened)
 {
 	int64_t *counts = mem_new_array(db->names.n_lines, sizeof(*counts));
 	int found;
 
-	while ((found = sq_row(db, SQ_DELAYED_ALL)) == 1) {
-		int64_t line = sqlite3_column_int64(db->statements[SQ_DELAYED_ALL], 0);
+	while ((found = sq_row(db, SQ_UNREADY_ALL)) == 1) {
+		int64_t line = sqlite3_column_int64(db->statements[SQ_UNREADY_ALL], 0);
 
 		if (sq_names_get_line(&db->names, line) == NULL) {
-			sq_reset(db, SQ_DELAYED_ALL);
-			found = sq_fail_corrupt(db, "a delayed job is in no line");
+			sq_reset(db, SQ_UNREADY_ALL);
+			found = sq_fail_corrupt(db, "a delayed or waiting job is in no line");
 			break;
 		}
 		counts[line]++;
 	}
 	if (found == 0)
-		recover_tell_delayed(&db->names, counts, opened);
+		recover_tell_unready(&db->names, counts, opened);
 	free(counts);
 	return found;
 }
@@ -247,7 +247,7 @@ recover_transact(struct recover *recover)
 	db->meta_owed = true;
 	db->due_changed = true;
 	if (recover_running(recover) < 0 || recover_names(db) < 0 || recover_count_lines(db, recover->opened) < 0 ||
-	    recover_count_delayed(db, recover->opened) < 0 || sq_next_due(db) < 0)
+	    recover_count_unready(db, recover->opened) < 0 || sq_next_due(db) < 0)
 		return -1;
 	return sq_end(db);
 }

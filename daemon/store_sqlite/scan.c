@@ -203,6 +203,7 @@ enum scan_column {
 	COLUMN_RUN_AT,
 	COLUMN_DELAYED_ATTEMPTS,
 	COLUMN_READY_ATTEMPTS,
+	COLUMN_WAITING,
 };
 
 /* A copy of len bytes and a NUL. */
@@ -318,6 +319,10 @@ scan_read_place(sqlite3_stmt *row, struct store_row *ret)
 		ret->place = STORE_DELAYED;
 		ret->run_at_ms = sqlite3_column_int64(row, COLUMN_RUN_AT);
 		ret->attempt = sqlite3_column_int(row, COLUMN_DELAYED_ATTEMPTS);
+		return 0;
+	}
+	if (sqlite3_column_type(row, COLUMN_WAITING) != SQLITE_NULL) {
+		ret->place = STORE_WAITING;
 		return 0;
 	}
 	ret->place = STORE_READY;

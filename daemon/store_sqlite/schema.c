@@ -42,10 +42,17 @@ static const char schema_sql[] =
     "CREATE TABLE job (id INTEGER PRIMARY KEY, line NOT NULL, task NOT NULL, flags NOT NULL, priority NOT NULL, "
     "max_attempts NOT NULL, submitted NOT NULL, backoff, not_before, timeout, retain, label TEXT, key TEXT, "
     "expires, retry_of, memory_mib, cpu_s, files, webhook TEXT, after TEXT, args TEXT);"
-    /* each job is in exactly one of these four. rank is the priority with its sign turned, attempts those begun */
+    /* each job is in exactly one of these five. rank is the priority with its sign turned, attempts those begun */
     "CREATE TABLE ready (line, rank, id, attempts NOT NULL, PRIMARY KEY (line, rank, id)) WITHOUT ROWID;"
     "CREATE TABLE delayed (id INTEGER PRIMARY KEY, run_at NOT NULL, attempts NOT NULL, line NOT NULL);"
     "CREATE INDEX delayed_run_at ON delayed (run_at);"
+    "CREATE TABLE waiting (id INTEGER PRIMARY KEY, line NOT NULL);"
+    /* the jobs first … first + count - 1, those of them that wait, wait for so many more parents; policy: enum
+     * after_policy */
+    "CREATE TABLE gate (first INTEGER PRIMARY KEY, count NOT NULL, unmet NOT NULL, policy NOT NULL);"
+    "CREATE TABLE edge (parent, first, PRIMARY KEY (parent, first)) WITHOUT ROWID;"
+    /* what is left to do, by kind (enum sq_todo_kind), then in the order of at */
+    "CREATE TABLE todo (kind, at, job, last, cause, state, PRIMARY KEY (kind, at, job)) WITHOUT ROWID;"
     /* jobs that have not begun and may not begin after that time */
     "CREATE TABLE expiring (at, id, PRIMARY KEY (at, id)) WITHOUT ROWID;"
     /* cancel: the error object with which it shall end, once that was asked */
@@ -402,7 +409,7 @@ schema_verify(struct sq_db *db, char **ret_reason)
 	}
 	if (sq_feed_register(db) < 0 || sq_scan_register(db) < 0 || sq_statements_prepare(db) < 0)
 		return sq_schema_explain(db, "has not the tables of its version", ret_reason);
-	if (schema_quick_check(db) < 0 || schema_read_meta(db) < 0 || sq_names_load(db) < 0)
+	if (schema_quick_check(db) < 0 || schema_read_meta(db) < 0 || sq_names_load(db) < 0 || sq_gate_look(db) < 0)
 		return sq_schema_explain(db, "is damaged", ret_reason);
 	return STORE_OPEN_OK;
 }
@@ -439,6 +446,7 @@ sq_schema_open(struct sq_db *db, const struct store_open_config *config, char **
 	    .retention_ms = config->retention_ms,
 	    .cancelled_error = mem_text(config->cancelled_error),
 	    .expired_error = mem_text(config->expired_error),
+	    .dependency_error = config->dependency_error,
 	    .done_rows = -1,
 	};
 	result = schema_look(db->path, &there, ret_reason);

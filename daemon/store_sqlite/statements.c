@@ -14,6 +14,8 @@
 /* They stand in rows and in the SQL below. */
 _Static_assert(JOB_SUCCEEDED == 2 && JOB_FAILED == 3 && JOB_CANCELLED == 4, "states are on disk");
 _Static_assert(STORE_FIELD_ARGS == 2 && STORE_FIELD_RESULT == 4 && STORE_FIELD_ERROR == 8, "fields are in the SQL");
+_Static_assert(AFTER_SUCCEEDED == 0 && AFTER_FINISHED == 1 && AFTER_FAILED == 2, "policies are on disk");
+_Static_assert(SQ_TODO_TELL == 3, "kinds of todo are in the SQL");
 _Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PROCESSES == 3, "pools are on disk");
 
 /* What sq_spec_read() reads: SQ_JOB_COLUMNS of them. */
@@ -34,14 +36,15 @@ _Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PRO
 	"iif(?3 & iif(d.state = 2, 4, 8), d.json, NULL)"
 #define NO_DONE	   "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL"
 #define NO_RUNNING ", NULL, NULL, NULL, NULL"
-#define NO_PENDING ", NULL, NULL, NULL"
+#define NO_PENDING ", NULL, NULL, NULL, NULL"
 #define FITS	   "fits(j.line, j.task, j.label)"
 #define SCAN_BY_JOB(order)                                                                                            \
 	SCAN_JOB SCAN_DONE                                                                                            \
-	    ", r.attempt, r.worker, r.started, r.cancel IS NOT NULL, y.run_at, y.attempts, w.attempts "               \
+	    ", r.attempt, r.worker, r.started, r.cancel IS NOT NULL, y.run_at, y.attempts, w.attempts, x.id "         \
 	    "FROM job j LEFT JOIN done d ON d.id = j.id LEFT JOIN running r ON r.id = iif(d.id IS NULL, j.id, NULL) " \
 	    "LEFT JOIN delayed y ON y.id = iif(coalesce(d.id, r.id) IS NULL, j.id, NULL) "                            \
-	    "LEFT JOIN ready w ON w.line = iif(coalesce(d.id, r.id, y.id) IS NULL, j.line, NULL) "                    \
+	    "LEFT JOIN waiting x ON x.id = iif(coalesce(d.id, r.id, y.id) IS NULL, j.id, NULL) "                      \
+	    "LEFT JOIN ready w ON w.line = iif(coalesce(d.id, r.id, y.id, x.id) IS NULL, j.line, NULL) "              \
 	    "AND w.rank = -j.priority AND w.id = +j.id "                                                              \
 	    "WHERE j.id BETWEEN ?1 AND ?2 AND iif(look(j.id), " FITS                                                  \
 	    ", 0) AND (?4 & 28 OR d.id IS NULL OR stopped()) "                                                        \
@@ -99,7 +102,38 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_DELAYED_NEXT] = "SELECT min(run_at) FROM delayed",
     [SQ_DELAYED_TIMELY] = "SELECT y.attempts, " JOB " FROM delayed y LEFT JOIN job j ON j.id = y.id "
 			  "WHERE y.run_at <= ?1 ORDER BY y.run_at, y.id LIMIT ?2",
-    [SQ_DELAYED_ALL] = "SELECT line, id FROM delayed ORDER BY id",
+    [SQ_UNREADY_ALL] = "SELECT line, id FROM delayed UNION ALL SELECT line, id FROM waiting ORDER BY id",
+
+    [SQ_WAITING_PUT] = "INSERT INTO waiting (id, line) SELECT c0, c1 FROM feed",
+    [SQ_WAITING_HAS] = "SELECT 1 FROM waiting WHERE id = ?1",
+    [SQ_WAITING_DROP] = "DELETE FROM waiting WHERE id = ?1",
+    [SQ_WAITING_FEW] = "SELECT count(*) FROM (SELECT 1 FROM waiting WHERE id BETWEEN ?1 AND ?2 LIMIT 2)",
+    [SQ_WAITING_OPEN] = "SELECT 0, " JOB " FROM waiting x LEFT JOIN job j ON j.id = x.id "
+			"WHERE x.id BETWEEN ?1 AND ?2 ORDER BY x.id LIMIT ?3",
+    [SQ_WAITING_FAIL] = "SELECT x.id, x.line, j.retain, j.expires FROM waiting x LEFT JOIN job j ON j.id = x.id "
+			"WHERE x.id BETWEEN ?1 AND ?2 ORDER BY x.id LIMIT ?3",
+
+    [SQ_GATE_ADD] = "INSERT INTO gate (first, count, unmet, policy) VALUES (?1, ?2, ?3, ?4)",
+    [SQ_GATE_AT] = "SELECT first, count FROM gate WHERE first <= ?1 ORDER BY first DESC LIMIT 1",
+    [SQ_GATE_GET] = "SELECT count, unmet, policy FROM gate WHERE first = ?1",
+    [SQ_GATE_MEET] = "UPDATE gate SET unmet = unmet - 1 WHERE first = ?1",
+    [SQ_GATE_DROP] = "DELETE FROM gate WHERE first = ?1",
+    [SQ_GATE_AFTER] = "SELECT j.after FROM waiting x CROSS JOIN job j ON j.id = x.id "
+		      "WHERE x.id BETWEEN ?1 AND ?2 ORDER BY x.id LIMIT 1",
+    [SQ_GATE_LOOK] = "SELECT EXISTS (SELECT 1 FROM edge), EXISTS (SELECT 1 FROM todo WHERE kind <= 3)",
+    [SQ_PARENT_GET] = "SELECT j.line, d.state FROM job j LEFT JOIN done d ON d.id = j.id WHERE j.id = ?1",
+
+    [SQ_EDGE_ADD] = "INSERT INTO edge (parent, first) VALUES (?1, ?2)",
+    [SQ_EDGE_DROP] = "DELETE FROM edge WHERE parent = ?1 AND first = ?2",
+    [SQ_EDGE_NEXT] = "SELECT first FROM edge WHERE parent = ?1 AND first > ?2 ORDER BY first LIMIT ?3",
+    [SQ_EDGE_IN] = "SELECT 1 FROM edge WHERE parent BETWEEN ?1 AND ?2 LIMIT 1",
+
+    [SQ_TODO_ADD] = "INSERT INTO todo (kind, at, job, last, cause, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [SQ_TODO_ENDED] = "INSERT INTO todo (kind, at, job, last, cause, state) SELECT 3, c1, c0, 0, 0, c2 FROM feed "
+		     "WHERE EXISTS (SELECT 1 FROM edge WHERE parent = c0)",
+    [SQ_TODO_NEXT] = "SELECT kind, at, job, last, cause, state FROM todo WHERE kind <= 3 ORDER BY kind, at, job LIMIT 1",
+    [SQ_TODO_MOVE] = "UPDATE todo SET last = ?4 WHERE kind = ?1 AND at = ?2 AND job = ?3",
+    [SQ_TODO_DROP] = "DELETE FROM todo WHERE kind = ?1 AND at = ?2 AND job = ?3",
 
     [SQ_EXPIRING_PUT] = "INSERT INTO expiring (at, id) SELECT c0, c1 FROM feed",
     [SQ_EXPIRING_ADD] = "INSERT INTO expiring (at, id) VALUES (?1, ?2)",
@@ -121,7 +155,9 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_DONE_DROP_RANGE] = "DELETE FROM done WHERE id BETWEEN ?1 AND ?2",
     [SQ_DONE_COUNT_RANGE] = "SELECT count(*) FROM done WHERE id BETWEEN ?1 AND ?2",
     [SQ_DONE_COUNT] = "SELECT count(*) FROM done",
-    [SQ_DONE_EXPIRED] = "SELECT id, output FROM done WHERE until <= ?1 ORDER BY until, id LIMIT ?2",
+    [SQ_DONE_PUT_OFF] = "UPDATE done SET until = max(until, ?2) WHERE id = ?1",
+    [SQ_DONE_EXPIRED] = "SELECT id, output, EXISTS (SELECT 1 FROM edge WHERE parent = +d.id) FROM done d "
+			"WHERE until <= ?1 ORDER BY until, id LIMIT ?2",
     [SQ_DONE_NEXT] = "SELECT min(until) FROM done WHERE until > ?1",
 
     [SQ_KEY_PUT] = "INSERT INTO key (owner, key, id, count, digest, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "

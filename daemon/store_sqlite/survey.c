@@ -65,14 +65,14 @@ survey_ready(struct survey *survey)
 }
 
 static int
-survey_delayed(struct survey *survey)
+survey_unready(struct survey *survey)
 {
-	sqlite3_stmt *row = survey->db->statements[SQ_DELAYED_ALL];
+	sqlite3_stmt *row = survey->db->statements[SQ_UNREADY_ALL];
 	int found;
 
-	while ((found = sq_row(survey->db, SQ_DELAYED_ALL)) == 1 && !survey_time_is_over(survey))
+	while ((found = sq_row(survey->db, SQ_UNREADY_ALL)) == 1 && !survey_time_is_over(survey))
 		survey_note(survey, sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1));
-	sq_reset(survey->db, SQ_DELAYED_ALL);
+	sq_reset(survey->db, SQ_UNREADY_ALL);
 	return found < 0 ? -1 : 0;
 }
 
@@ -108,7 +108,7 @@ survey_queues(struct sq_db *db, struct store_survey *answer)
 	survey.oldest = mem_new_array(answer->n_queues, sizeof(*survey.oldest));
 	for (size_t i = 0; i < answer->n_queues; i++)
 		survey.of_queue[sq_names_find_text(&db->names, answer->queues[i].queue)] = i + 1;
-	if (survey_ready(&survey) == 0 && survey_delayed(&survey) == 0 && survey_submitted(&survey, answer) == 0)
+	if (survey_ready(&survey) == 0 && survey_unready(&survey) == 0 && survey_submitted(&survey, answer) == 0)
 		result = 0;
 	free(survey.of_queue);
 	free(survey.oldest);
@@ -161,12 +161,18 @@ static int
 expired_ids(struct sq_db *db, struct store_expired *expired)
 {
 	sqlite3_stmt *row = db->statements[SQ_DONE_EXPIRED];
-	size_t capacity = 0, capacity_output = 0;
+	size_t capacity = 0, capacity_output = 0, capacity_spared = 0;
 	int found;
 
 	sq_bind(db, SQ_DONE_EXPIRED, 1, expired->now_ms);
 	sq_bind(db, SQ_DONE_EXPIRED, 2, (int64_t)expired->max);
 	while ((found = sq_row(db, SQ_DONE_EXPIRED)) == 1) {
+		if (sqlite3_column_int(row, 2) != 0) {
+			expired->spared =
+			    mem_room(expired->spared, expired->n_spared, &capacity_spared, sizeof(*expired->spared));
+			expired->spared[expired->n_spared++] = sqlite3_column_int64(row, 0);
+			continue;
+		}
 		expired->ids = mem_room(expired->ids, expired->n, &capacity, sizeof(*expired->ids));
 		expired->has_output =
 		    mem_room(expired->has_output, expired->n, &capacity_output, sizeof(*expired->has_output));
@@ -180,7 +186,7 @@ expired_ids(struct sq_db *db, struct store_expired *expired)
 static int
 expired_next(struct sq_db *db, struct store_expired *expired)
 {
-	if (expired->n == expired->max) {
+	if (expired->n + expired->n_spared == expired->max) {
 		expired->next_ms = expired->now_ms;
 		return 0;
 	}
@@ -192,12 +198,18 @@ expired_next(struct sq_db *db, struct store_expired *expired)
 	return 0;
 }
 
+static void
+expired_clear(struct store_expired *expired)
+{
+	expired->ids = expired->spared = NULL;
+	expired->has_output = NULL;
+	expired->n = expired->n_spared = 0;
+}
+
 void
 sq_expired(struct sq_db *db, struct store_expired *expired)
 {
-	expired->ids = NULL;
-	expired->has_output = NULL;
-	expired->n = 0;
+	expired_clear(expired);
 	expired->next_ms = SPEC_NONE;
 	expired->error = 0;
 	if (expired_ids(db, expired) == 0 && expired_next(db, expired) == 0)
@@ -205,7 +217,6 @@ sq_expired(struct sq_db *db, struct store_expired *expired)
 	expired->error = -1;
 	free(expired->ids);
 	free(expired->has_output);
-	expired->ids = NULL;
-	expired->has_output = NULL;
-	expired->n = 0;
+	free(expired->spared);
+	expired_clear(expired);
 }

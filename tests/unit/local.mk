@@ -101,6 +101,10 @@ check_PROGRAMS += tests/unit/test_store_queue
 tests_unit_test_store_queue_SOURCES = tests/unit/test_store_queue.c tests/unit/store_rig.h
 tests_unit_test_store_queue_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_store_after
+tests_unit_test_store_after_SOURCES = tests/unit/test_store_after.c tests/unit/store_rig.h
+tests_unit_test_store_after_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_store_expire
 tests_unit_test_store_expire_SOURCES = tests/unit/test_store_expire.c tests/unit/store_rig.h
 tests_unit_test_store_expire_LDADD = $(unit_ldadd)

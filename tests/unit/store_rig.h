@@ -39,6 +39,12 @@ backoff(int64_t first_ms, int attempt)
 	return first_ms * attempt;
 }
 
+static inline char *
+dependency_error(int64_t parent, enum job_state state)
+{
+	return mem_format("{\"parent\":%d,\"state\":%d}", (int)parent, (int)state);
+}
+
 static enum store_open_result
 open_any(char **ret_reason)
 {
@@ -50,6 +56,7 @@ open_any(char **ret_reason)
 	    .lost_error = LOST,
 	    .cancelled_error = CANCELLED,
 	    .expired_error = EXPIRED,
+	    .dependency_error = dependency_error,
 	    .backoff_ms = backoff,
 	};
 
