@@ -21,12 +21,16 @@
 #include "output.h"
 #include "queues.h"
 #include "submit.h"
+#include "token.h"
 #include "top.h"
 
 static const struct option_spec commands_options[] = {
     {"socket", 'S', OPTION_TEXT, &ctl.socket, "PATH", "the daemon's Unix socket"},
     {"connect", 'C', OPTION_TEXT, &ctl.connect, "HOST:PORT", "a daemon by TCP, with a token"},
     {"token-file", 0, OPTION_TEXT, &ctl.token_file, "FILE", "where the token for --connect stands"},
+    {"ca", 0, OPTION_TEXT, &ctl.ca, "FILE", "speak TLS: who may have signed the daemon's certificate"},
+    {"cert", 0, OPTION_TEXT, &ctl.certificate, "FILE", "speak TLS: one's own certificate"},
+    {"key", 0, OPTION_TEXT, &ctl.key, "FILE", "and its key"},
     {"json", 'j', OPTION_FLAG, &ctl.json, NULL, "print what the daemon answered, as JSON"},
     {"help", 'h', OPTION_FLAG, &ctl.help, NULL, "print this help"},
     {"version", 'V', OPTION_FLAG, &ctl.version, NULL, "print the version"},
@@ -45,12 +49,13 @@ static const struct command *const commands_families[] = {
     queues_commands,
     info_commands,
     top_commands,
+    token_commands,
     complete_commands,
 };
 
 /* Of the protocol's command line, but not of this version. */
 static const char *const commands_later[] = {
-    "watch", "drain", "token"};
+    "watch", "drain"};
 
 const struct command *commands_at(size_t index)
 {

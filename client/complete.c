@@ -37,6 +37,8 @@ static const struct {
 } complete_values[] = {
     {"arg-file", COMPLETE_FILES, NULL},
     {"token-file", COMPLETE_FILES, NULL},
+    {"ca", COMPLETE_FILES, NULL},
+    {"cert", COMPLETE_FILES, NULL},
     {"socket", COMPLETE_FILES, NULL},
     {"queue", COMPLETE_QUEUES, NULL},
     {"task", COMPLETE_TASKS, NULL},
@@ -280,6 +282,10 @@ static void complete_offer_operand(struct complete *complete, const struct comma
 		break;
 	case COMMAND_TAKES_FILTERS: complete_offer_filters(complete); break;
 	case COMMAND_TAKES_QUEUE: complete_offer_answer(complete, "queues", "queue", NULL); break;
+	case COMMAND_TAKES_ROLE:
+		if (before == 1)
+			complete_offer_words(complete, "reader user operator");
+		break;
 	}
 }
 
@@ -300,7 +306,8 @@ struct complete_line {
 /* Where the daemon is has to be known here too. */
 static void complete_take_option(const struct option_spec *spec, const char *value)
 {
-	if (spec->into == &ctl.socket || spec->into == &ctl.connect || spec->into == &ctl.token_file)
+	if (spec->into == &ctl.socket || spec->into == &ctl.connect || spec->into == &ctl.token_file ||
+	    spec->into == &ctl.ca || spec->into == &ctl.certificate || spec->into == &ctl.key)
 		*(const char **)spec->into = value;
 }
 

@@ -148,14 +148,14 @@ static int connect_read_hello(struct fut_client *client, const char *result)
 	return 0;
 }
 
-/* Takes fd. A refused introduction ends the connection. */
-static int connect_finish(struct fut_client *client, int fd, const char *token)
+/* Takes fd and secure. A refused introduction ends the connection. */
+static int connect_finish(struct fut_client *client, int fd, struct secure *secure, const char *token)
 {
 	struct fut_params *params = fut_params_new();
 	char *result = NULL;
 	int r;
 
-	wire_open(client, fd);
+	wire_open(client, fd, secure);
 	if (params == NULL)
 		r = client_fail(client, FUT_E_MEMORY, "out of memory");
 	else {
@@ -200,7 +200,7 @@ int fut_connect_unix(struct fut_client *client, const char *path)
 					   strerror(r));
 		return client_fail(client, FUT_E_UNREACHABLE, "no daemon answers at %s: %s", path, strerror(r));
 	}
-	return connect_finish(client, fd, NULL);
+	return connect_finish(client, fd, NULL, NULL);
 }
 
 /*
@@ -370,10 +370,12 @@ static const char *connect_token(char *buffer)
 	return connect_read_token("/var/lib", "", buffer) ? buffer : NULL;
 }
 
-int fut_connect_tcp(struct fut_client *client, const char *place, const char *token)
+/* tls NULL: in the clear. */
+static int connect_remote(struct fut_client *client, const char *place, const char *token, const struct fut_tls *tls)
 {
 	char buffer[CONNECT_TOKEN_MAX];
 	char *host = NULL, *port = NULL;
+	struct secure *secure = NULL;
 	int fd = -1, r;
 
 	r = connect_start(client, place, false);
@@ -383,11 +385,28 @@ int fut_connect_tcp(struct fut_client *client, const char *place, const char *to
 	if (r < 0)
 		return r;
 	r = connect_tcp(client, host, port, &fd);
+	if (r == 0 && tls != NULL) {
+		r = secure_open(client, fd, host, tls, CONNECT_TCP_MS, &secure);
+		if (r < 0)
+			close(fd);
+	}
 	free(host);
 	free(port);
 	if (r < 0)
 		return r;
-	r = connect_finish(client, fd, token != NULL ? token : connect_token(buffer));
+	r = connect_finish(client, fd, secure, token != NULL ? token : connect_token(buffer));
 	explicit_bzero(buffer, sizeof(buffer));
 	return r;
+}
+
+int fut_connect_tcp(struct fut_client *client, const char *place, const char *token)
+{
+	return connect_remote(client, place, token, NULL);
+}
+
+int fut_connect_tls(struct fut_client *client, const char *place, const char *token, const struct fut_tls *tls)
+{
+	if ((tls->certificate != NULL) != (tls->key != NULL))
+		return client_fail(client, FUT_E_ARGUMENT, "a certificate goes with its key");
+	return connect_remote(client, place, token, tls);
 }

@@ -169,6 +169,19 @@ static char *ctl_read_token(const char *path)
 	return token;
 }
 
+/* By TCP; with one of the options of TLS, encrypted. */
+static int ctl_connect_remote(void)
+{
+	const struct fut_tls tls = {ctl.ca, ctl.certificate, ctl.key};
+	const char *token = ctl.token_file != NULL ? ctl_read_token(ctl.token_file) : NULL;
+
+	if (tls.ca == NULL && tls.certificate == NULL && tls.key == NULL)
+		return fut_connect_tcp(ctl.client, ctl.connect, token);
+	if ((tls.certificate != NULL) != (tls.key != NULL))
+		ctl_die_usage("--cert and --key go together");
+	return fut_connect_tls(ctl.client, ctl.connect, token, &tls);
+}
+
 void ctl_connect(void)
 {
 	int r;
@@ -177,12 +190,13 @@ void ctl_connect(void)
 		ctl_die_usage("--socket and --connect are two places; give one");
 	if (ctl.token_file != NULL && ctl.connect == NULL)
 		ctl_die_usage("--token-file goes with --connect; a Unix socket knows who connects");
+	if ((ctl.ca != NULL || ctl.certificate != NULL || ctl.key != NULL) && ctl.connect == NULL)
+		ctl_die_usage("--ca, --cert and --key go with --connect");
 	ctl.client = fut_new("futurectl");
 	if (ctl.client == NULL)
 		ctl_die_memory();
 	if (ctl.connect != NULL)
-		r = fut_connect_tcp(ctl.client, ctl.connect,
-		    ctl.token_file != NULL ? ctl_read_token(ctl.token_file) : NULL);
+		r = ctl_connect_remote();
 	else if (ctl.socket != NULL)
 		r = fut_connect_unix(ctl.client, ctl.socket);
 	else

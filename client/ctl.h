@@ -36,6 +36,7 @@ enum ctl_status {
 struct ctl {
 	const char *socket;
 	const char *connect;
+	const char *ca, *certificate, *key;
 	const char *token_file;
 	bool json;
 	bool help;
@@ -64,6 +65,7 @@ enum command_operands {
 	COMMAND_TAKES_JOB,     /* one id */
 	COMMAND_TAKES_FILTERS, /* FILTER... */
 	COMMAND_TAKES_QUEUE,
+	COMMAND_TAKES_ROLE, /* behind a name */
 };
 
 #define COMMAND_TABLES_MAX 3

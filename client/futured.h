@@ -140,6 +140,16 @@ FUT_CHECKED int fut_connect(struct fut_client *client);
 FUT_CHECKED int fut_connect_unix(struct fut_client *client, const char *path);
 FUT_CHECKED int fut_connect_tcp(struct fut_client *client, const char *place, const char *token);
 
+/* What TLS works with, as paths of PEM files, read at the connect. */
+struct fut_tls {
+	const char *ca;          /* who may have signed the daemon's certificate; NULL: whom this machine trusts */
+	const char *certificate; /* one's own, where the daemon asks for one; NULL: none */
+	const char *key;         /* with it; without a passphrase */
+};
+/* As fut_connect_tcp, encrypted. The daemon's certificate must be for the host of place, else FUT_E_UNAUTHENTICATED. */
+FUT_CHECKED int fut_connect_tls(struct fut_client *client, const char *place, const char *token,
+				const struct fut_tls *tls);
+
 /*
  * In a loop of events
  *

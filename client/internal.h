@@ -20,6 +20,7 @@
 #include "proto/jsonspan.h"
 #include "proto/lines.h"
 #include "ring.h"
+#include "secure.h"
 #include "text.h"
 
 /* A failure; message and data are the client's own strings, NULL where there was no memory or nothing to say. */
@@ -70,6 +71,7 @@ struct requests {
 
 struct wire {
 	int fd; /* -1: not connected */
+	struct secure *secure; /* TLS between it and the socket, or NULL */
 	struct text out;
 	size_t out_done; /* bytes of out that the kernel has */
 	struct text in;
@@ -152,8 +154,8 @@ void poll_arm(struct poll_set *poll, int socket, bool output);
 
 /* wire.c */
 
-/* Takes fd. */
-void wire_open(struct fut_client *client, int fd);
+/* Takes fd, and secure (may be NULL). */
+void wire_open(struct fut_client *client, int fd, struct secure *secure);
 /* Closes, and forgets what was still to be written and read. */
 void wire_close(struct fut_client *client);
 /*

@@ -1,7 +1,7 @@
 # To add a file: put its name in the list of the library (libclient_la_SOURCES) or of the command line (libctl_la_SOURCES).
 # libclient.la holds the library's objects once: the shared libfutured exports of them what libfutured.map names, and
 # futurectl takes them in whole, so that it runs without an installed library. libctl.la is all of futurectl but its main,
-# so that unit tests link the real objects. Neither needs a library besides libc.
+# so that unit tests link the real objects. The library needs OpenSSL, for TLS, and libc.
 
 noinst_LTLIBRARIES += libclient.la libctl.la
 lib_LTLIBRARIES += libfutured.la
@@ -29,13 +29,15 @@ libclient_la_SOURCES = \
 	client/process.c \
 	client/requests.c \
 	client/ring.h \
+	client/secure.c \
+	client/secure.h \
 	client/text.c \
 	client/text.h \
 	client/watch.c \
 	client/watching.c \
 	client/wire.c
 
-libclient_la_LIBADD = libproto.la
+libclient_la_LIBADD = libproto.la $(CLIENT_SSL_LIBS)
 
 # The soname. Until 1.0 nothing is promised; from then on: a new function raises current and age, a changed or removed one
 # raises current and sets age to 0, all else raises revision; and a function that came later gets a node of its own in the
@@ -96,6 +98,8 @@ libctl_la_SOURCES = \
 	client/submit.h \
 	client/table.c \
 	client/table.h \
+	client/token.c \
+	client/token.h \
 	client/top.c \
 	client/top.h \
 	client/value.c \

@@ -17,11 +17,12 @@
 #define WIRE_LINE_MAX  (256u << 20) /* longest reply taken, far above what a daemon sends */
 #define WIRE_READ_ROOM 65536
 
-void wire_open(struct fut_client *client, int fd)
+void wire_open(struct fut_client *client, int fd, struct secure *secure)
 {
 	wire_close(client);
 	failure_clear(&client->ended);
 	client->wire.fd = fd;
+	client->wire.secure = secure;
 	client->wire.deaf = false;
 	lines_init(&client->wire.lines, WIRE_LINE_MAX);
 	poll_arm(&client->poll, fd, false);
@@ -36,6 +37,8 @@ void wire_close(struct fut_client *client)
 		close(wire->fd);
 	}
 	wire->fd = -1;
+	secure_free(wire->secure);
+	wire->secure = NULL;
 	text_done(&wire->out);
 	text_done(&wire->in);
 	wire->out_done = 0;
@@ -96,17 +99,19 @@ static void wire_cut(struct fut_client *client)
 	wire->in_done = 0;
 }
 
-static int wire_read(struct fut_client *client, int flags)
+static int wire_read_once(struct fut_client *client, int flags)
 {
 	struct wire *wire = &client->wire;
 	char *at = text_reserve(&wire->in, WIRE_READ_ROOM);
+	size_t room;
 	ssize_t n;
 
 	if (at == NULL) {
 		wire_end(client, FUT_E_MEMORY, "out of memory for a reply");
 		return FUT_E_MEMORY;
 	}
-	n = recv(wire->fd, at, wire->in.room - wire->in.len - 1, flags);
+	room = wire->in.room - wire->in.len - 1;
+	n = wire->secure != NULL ? secure_recv(wire->secure, wire->fd, at, room, flags) : recv(wire->fd, at, room, flags);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0) {
@@ -119,9 +124,20 @@ static int wire_read(struct fut_client *client, int flags)
 	return client->ended.code < 0 ? client->ended.code : 1;
 }
 
+/* What TLS has taken from the socket no poll tells: it is read to its end. */
+static int wire_read(struct fut_client *client, int flags)
+{
+	int r = wire_read_once(client, flags), more = r;
+
+	while (more > 0 && client->wire.secure != NULL && secure_has_input(client->wire.secure))
+		more = wire_read_once(client, MSG_DONTWAIT);
+	return more < 0 ? more : r;
+}
+
 static bool wire_has_output(const struct wire *wire)
 {
-	return !wire->deaf && wire->out_done < wire->out.len;
+	return !wire->deaf &&
+	       (wire->out_done < wire->out.len || (wire->secure != NULL && secure_has_output(wire->secure)));
 }
 
 size_t wire_unsent(const struct wire *wire)
@@ -129,13 +145,22 @@ size_t wire_unsent(const struct wire *wire)
 	return wire_has_output(wire) ? wire->out.len - wire->out_done : 0;
 }
 
+static ssize_t wire_send(struct wire *wire)
+{
+	const char *at = wire->out.at + wire->out_done;
+	size_t len = wire->out.len - wire->out_done;
+
+	if (wire->secure != NULL)
+		return secure_send(wire->secure, wire->fd, at, len);
+	return send(wire->fd, at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static void wire_write(struct wire *wire)
 {
 	ssize_t n;
 
 	while (wire_has_output(wire)) {
-		n = send(wire->fd, wire->out.at + wire->out_done, wire->out.len - wire->out_done,
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = wire_send(wire);
 		if (n >= 0) {
 			wire->out_done += (size_t)n;
 			continue;

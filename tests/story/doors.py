@@ -316,3 +316,68 @@ def test_certificates_that_cannot_be_used(t):
         d.start(ready=False)
         eq(d.wait(), 78, "%r" % change)
         contains(d.log(), said)
+
+
+# ---- the command line
+
+
+def test_ctl_token(t):
+    """`futurectl token` makes a token that holds after SIGHUP, shows it once, and keeps its hash alone."""
+    d, connect = serve(t)
+    path = os.path.join(d.state, "tokens")
+    made = t.ctl("token", "kim", "user", "--file", path, status=0)
+    token = made.out.strip()
+    that(len(token) == 64 and token not in made.err, "%r" % made)
+    eq(os.stat(path).st_mode & 0o777, 0o600)
+    with open(path, encoding="utf-8") as file:
+        eq(file.read(), line("kim", "user", token))
+    refused("unauthenticated", connect().call, "hello", token=token)
+    hang_up(d, "SIGHUP: 1 tokens")
+    eq(connect(token).hello["owner"], "token:kim")
+    contains(t.ctl("token", "kim", "reader", "--file", path, status=2).err, "has a token of that name already")
+    with open(path, "rb+") as file:
+        file.truncate(os.stat(path).st_size - 1)  # without its last line end, as editors leave files
+    t.ctl("token", "lee", "operator", "--file", path, status=0)
+    hang_up(d, "SIGHUP: 2 tokens")
+
+
+def test_ctl_token_refuses(t):
+    """Names and roles that the daemon would not take, and places that cannot be written."""
+    for words in ((), ("kim",), ("kim", "boss"), ("k m", "user"), ("x" * 65, "user"), ("kim", "user", "more")):
+        t.ctl("token", *words, "--file", t.path("none"), status=2)
+    t.ctl("token", "kim", "user", "--file", "/nowhere/tokens", status=77)
+    that(not os.path.exists(t.path("none")), "nothing was written")
+
+
+def test_ctl_tls(t):
+    """--ca, and --cert and --key where asked for: futurectl speaks TLS, with large messages and output as it comes."""
+    authority(t, "clients")
+    config = tls_config(t, client_ca=t.path("clients.pem"))
+    pem, key = certificate(t, "good", "clients")
+    authority(t, "wrong")
+    port = t.free_port()
+    d = t.daemon(args=["--listen", "127.0.0.1:%d" % port], config=config)
+    head = ["--connect", "localhost:%d" % port, "--token-file", os.path.join(d.state, "token")]
+    mine = ["--cert", pem, "--key", key]
+    good = head + ["--ca", t.path("ca.pem")] + mine
+    eq(t.ctl(*good, "run", "math.factorize", "91", status=0, socket_option=False).out, "[7,13]\n")
+    eq(len(t.ctl(*good, "run", "--", "head", "-c", "3000000", "/dev/zero", status=0, socket_option=False).out), 3000000)
+    numbers = "".join("%d\n" % n for n in range(20000))
+    eq(t.ctl(*good, "map", "noop", stdin=numbers.encode(), status=0, socket_option=False).out.count("\n"), 20000)
+    address = ["--connect", "127.0.0.1:%d" % port] + good[2:]
+    t.ctl(*address, "run", "noop", "1", status=0, socket_option=False)
+    for wrong, status, said in ((head + ["--ca", t.path("wrong.pem")] + mine, 77, "certificate"),
+                                (head + ["--ca", "/nowhere"] + mine, 2, "/nowhere"),
+                                (good[:-2], 2, "go together"), (head, 69, ""),
+                                (head + ["--ca", t.path("ca.pem")], 69, "")):
+        contains(t.ctl(*wrong, "run", "noop", "1", status=status, socket_option=False).err, said)
+
+
+def test_ctl_tls_to_a_plain_port(t):
+    """TLS to a port that does not speak it is told as what it is."""
+    tls_config(t)
+    port = t.free_port()
+    d = t.daemon(args=["--listen", "127.0.0.1:%d" % port])
+    told = t.ctl("--connect", "127.0.0.1:%d" % port, "--token-file", os.path.join(d.state, "token"), "--ca", t.path("ca.pem"),
+                 "list", status=69, socket_option=False)
+    contains(told.err, "TLS")

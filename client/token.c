@@ -1,0 +1,166 @@
+/*
+ * The command token: makes a token, adds the line that makes it known to the tokens file, and shows it, once.
+ *
+ * It needs no daemon. The file has the token's hash alone, so what is lost is made anew; the line goes in with one write,
+ * after a look whether the name is free.
+ */
+#include "token.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "proto/role.h"
+
+#define TOKEN_BYTES    32
+#define TOKEN_NAME_MAX 64 /* as the daemon has it */
+
+static const char *token_path;
+
+static const struct option_spec token_options[] = {
+    {"file", 'f', OPTION_TEXT, &token_path, "FILE", "the tokens file, if not that of this user's daemon"},
+    {0},
+};
+
+static void token_hex(const unsigned char *bytes, size_t n, char *ret_text)
+{
+	for (size_t i = 0; i < n; i++)
+		snprintf(ret_text + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static bool token_is_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)name[i]) && strchr("._-@", name[i]) == NULL)
+			return false;
+	return len > 0 && len <= TOKEN_NAME_MAX;
+}
+
+/* Where a daemon of this user's looks unless it is told otherwise; the caller frees it. */
+static char *token_default_path(void)
+{
+	const char *state = getenv("XDG_STATE_HOME");
+	const char *home = getenv("HOME");
+	char *path = NULL;
+	int r = -1;
+
+	if (geteuid() == 0)
+		r = asprintf(&path, "/var/lib/futured/tokens");
+	else if (state != NULL && state[0] == '/')
+		r = asprintf(&path, "%s/futured/tokens", state);
+	else if (home != NULL && home[0] == '/')
+		r = asprintf(&path, "%s/.local/state/futured/tokens", home);
+	else
+		ctl_die_usage("neither HOME nor XDG_STATE_HOME says where the tokens file is: give --file");
+	if (r < 0)
+		ctl_die_memory();
+	return path;
+}
+
+static bool token_is_taken(const char *path, const char *name)
+{
+	FILE *file = fopen(path, "re");
+	char *line = NULL;
+	size_t room = 0, len = strlen(name);
+	bool taken = false;
+
+	if (file == NULL && errno != ENOENT)
+		ctl_die(CTL_DENIED, "cannot read %s: %s", path, strerror(errno));
+	while (!taken && file != NULL && getline(&line, &room, file) >= 0) {
+		const char *word = line + strspn(line, " \t");
+
+		taken = strncmp(word, name, len) == 0 && isspace((unsigned char)word[len]);
+	}
+	free(line);
+	if (file != NULL)
+		fclose(file);
+	return taken;
+}
+
+/* What a new file is made with: only its owner may read it, and the daemon asks that only he may write it. */
+static void token_append(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	size_t len = strlen(line);
+	struct stat status;
+	char last = '\n';
+
+	if (fd < 0)
+		ctl_die(CTL_DENIED, "cannot write %s: %s", path, strerror(errno));
+	if (fstat(fd, &status) == 0 && status.st_size > 0) {
+		int reader = open(path, O_RDONLY | O_CLOEXEC);
+
+		if (reader < 0 || pread(reader, &last, 1, status.st_size - 1) != 1)
+			last = '\n';
+		if (reader >= 0)
+			close(reader);
+	}
+	if ((last != '\n' && write(fd, "\n", 1) != 1) || write(fd, line, len) != (ssize_t)len || fsync(fd) < 0)
+		ctl_die(CTL_REFUSED, "cannot write %s: %s", path, strerror(errno));
+	close(fd);
+}
+
+static int token_main(struct operands *operands)
+{
+	unsigned char bytes[TOKEN_BYTES], hash[SHA256_DIGEST_LENGTH];
+	char token[2 * TOKEN_BYTES + 1], digest[2 * SHA256_DIGEST_LENGTH + 1], line[256];
+	char *path;
+	enum role role;
+
+	if (operands->count != 2)
+		ctl_die_usage("token takes a name and a role");
+	if (!token_is_name(operands->at[0]))
+		ctl_die_usage("a name has 1 to %d letters, digits or ._-@, not '%s'", TOKEN_NAME_MAX, operands->at[0]);
+	if (role_parse(operands->at[1], &role) < 0)
+		ctl_die_usage("a role is reader, user or operator, not '%s'", operands->at[1]);
+	path = token_path != NULL ? strdup(token_path) : token_default_path();
+	if (path == NULL)
+		ctl_die_memory();
+	if (token_is_taken(path, operands->at[0]))
+		ctl_die(CTL_REFUSED, "%s has a token of that name already: take its line out first", path);
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		ctl_die(CTL_REFUSED, "no random bytes: %s", strerror(errno));
+	token_hex(bytes, sizeof(bytes), token);
+	SHA256((const unsigned char *)token, strlen(token), hash);
+	token_hex(hash, sizeof(hash), digest);
+	snprintf(line, sizeof(line), "%s %s %s\n", operands->at[0], role_name(role), digest);
+	token_append(path, line);
+	if (ctl.json)
+		printf("{\"name\":\"%s\",\"role\":\"%s\",\"token\":\"%s\"}\n", operands->at[0], role_name(role), token);
+	else
+		puts(token);
+	fprintf(stderr,
+	    "Added to %s. The daemon takes it once it gets SIGHUP ('systemctl reload futured').\n"
+	    "The token is shown this once; futurectl takes it from $FUTURED_TOKEN or --token-file.\n",
+	    path);
+	free(path);
+	return ctl_finish_output(CTL_DONE);
+}
+
+const struct command token_commands[] = {
+    {
+	.name = "token",
+	.synopsis = "NAME ROLE",
+	.summary = "let somebody else come by TCP",
+	.text = "Makes a token, adds its line to the tokens file and prints it, this once. ROLE is\n"
+		"reader (looks at its own jobs), user (submits tasks, not commands) or operator\n"
+		"(everything). It asks no daemon; one that runs takes it in at SIGHUP.\n"
+		"\n"
+		"Example:\n"
+		"  futurectl token ci-runner user\n",
+	.options = {token_options},
+	.operands = COMMAND_TAKES_ROLE,
+	.run = token_main,
+    },
+    {0},
+};
