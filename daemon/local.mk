@@ -123,6 +123,7 @@ libdaemon_la_SOURCES = \
 	daemon/store_sqlite/statements.c \
 	daemon/store_sqlite/survey.c \
 	daemon/store_sqlite/thread.c \
+	daemon/store_sqlite/webhook.c \
 	daemon/supervise.c \
 	daemon/supervise.h \
 	daemon/task.c \

@@ -12,7 +12,8 @@ void
 store_batch_clear(struct store_batch *batch)
 {
 	batch->n_finish = batch->n_release = batch->n_put = batch->n_cancel = batch->n_start = 0;
-	batch->n_fill = batch->n_forget = batch->n_gone = 0;
+	batch->n_fill = batch->n_forget = batch->n_gone = batch->n_webhook = 0;
+	batch->new_webhooks = 0;
 	batch->promote = (struct store_promote){0};
 	batch->high_water = 0;
 	batch->verdict = STORE_COMMITTED;
@@ -31,6 +32,7 @@ store_batch_done(struct store_batch *batch)
 	free(batch->fill);
 	free(batch->forget);
 	free(batch->gone);
+	free(batch->webhook);
 	*batch = (struct store_batch){0};
 }
 
@@ -39,7 +41,7 @@ store_batch_empty(const struct store_batch *batch)
 {
 	size_t n = batch->n_finish + batch->n_release + batch->n_put + batch->n_cancel + batch->n_start + batch->n_fill;
 
-	return n + batch->n_forget == 0 && !batch->promote.wanted;
+	return n + batch->n_forget + batch->n_webhook == 0 && !batch->promote.wanted;
 }
 
 void

@@ -187,6 +187,17 @@ enum store_verdict {
 	STORE_UNKNOWN,     /* perhaps applied: the daemon must end */
 };
 
+/*
+ * What came of the POST of an ended job's webhook. Each end of a job whose spec has one makes it due, in the same commit; from then on it
+ * is here that it is put off or done with. Retention spares the job until then.
+ */
+struct store_webhook {
+	int64_t id;
+	int64_t run_at_ms; /* when it is tried again; SPEC_NONE: it is done with, sent or given up */
+	int32_t tries;     /* that it has had */
+	void *ctx;
+};
+
 /* Carried out in the order of its members. Arrays grow by mem_room(); the batch is the loop's again in the callback. */
 struct store_batch {
 	struct store_finish *finish;
@@ -206,11 +217,14 @@ struct store_batch {
 	size_t n_gone, gone_capacity;
 	int64_t *forget; /* ended jobs to delete (retention); those that have not ended, and parents of waiting jobs, are left */
 	size_t n_forget, forget_capacity;
+	struct store_webhook *webhook;
+	size_t n_webhook, webhook_capacity;
 	int64_t high_water; /* the highest id handed out so far: durable with the batch */
 
 	enum store_verdict verdict;
 	char reason[256];       /* verdict other than COMMITTED: for the log and the user */
 	int64_t next_due_ms;    /* answer: when promote has something to do, SPEC_NONE if never */
+	size_t new_webhooks;    /* answer: jobs that have a webhook and have ended */
 	void (*done)(struct store_batch *batch, void *arg);
 	void *arg;
 	struct mail mail; /* the store's */
@@ -289,6 +303,7 @@ struct store_survey {
 	size_t n_queues;
 	int64_t done_rows;        /* answer: ended jobs kept (an estimate is allowed) */
 	int64_t file_bytes;       /* answer: database and its log */
+	int64_t webhooks;         /* answer: those of ended jobs that are not done with */
 	int error;
 	void (*done)(struct store_survey *survey, void *arg);
 	void *arg;
@@ -316,6 +331,25 @@ struct store_expired {
 	struct mail mail;
 	uint64_t after;
 	struct store_expired *link;
+};
+
+/* Webhooks that are due at now_ms, the longest due first, at most max of them. */
+struct store_webhook_due {
+	int64_t id;
+	int32_t tries;
+};
+struct store_webhooks {
+	int64_t now_ms;
+	size_t max;
+	struct store_webhook_due *due; /* answer: malloc'ed */
+	size_t n;
+	int64_t next_ms;   /* answer: when the next is due, SPEC_NONE if none */
+	int error;
+	void (*done)(struct store_webhooks *webhooks, void *arg);
+	void *arg;
+	struct mail mail;
+	uint64_t after;
+	struct store_webhooks *link;
 };
 
 /* ---- birth ----------------------------------------------------------------------------------------------------------------- */
@@ -349,6 +383,7 @@ struct store_open_config {
 };
 
 struct store_opened {
+	char store_id[40];       /* made with the store, unlike any other's */
 	int64_t next_id;         /* behind all that were ever handed out */
 	uint64_t incarnation;    /* rising at each open: tokens begin with it */
 	int64_t next_due_ms;     /* as of a batch */
@@ -377,6 +412,7 @@ struct store_ops {
 	void (*read)(struct store *store, struct store_read *read);
 	void (*survey)(struct store *store, struct store_survey *survey);
 	void (*expired)(struct store *store, struct store_expired *expired);
+	void (*webhooks)(struct store *store, struct store_webhooks *webhooks);
 	/*
 	 * Finishes what was begun, ends the thread, checkpoints, closes. Callbacks of commits are not called any more; those of reads are, within this
 	 * call (with an error where the read had not been begun), and may not ask the store for more.

@@ -27,6 +27,7 @@ cancel_find(struct sq_db *db, struct store_cancel *cancel, struct sq_pending *re
 	ret_job->priority = sqlite3_column_int(row, 1);
 	ret_job->retain_ms = sq_column_time(row, 2);
 	ret_job->expires_ms = sq_column_time(row, 4);
+	ret_job->webhook = sqlite3_column_int(row, 5) != 0;
 	sq_reset(db, SQ_JOB_GET);
 	line = sq_names_get_line(&db->names, ret_job->line);
 	if (line == NULL)
@@ -69,7 +70,7 @@ cancel_one(struct sq_db *db, struct store_cancel *cancel)
 	found = sq_pending_take(db, &job, &cancel->was, &end.attempt);
 	if (found != 0) {
 		end.until_ms = job.retain_ms != SPEC_NONE ? cancel->now_ms + job.retain_ms : cancel->until_ms;
-		return found < 0 ? -1 : sq_ends_put(db, cancel->id, &end, &cancel->seq);
+		return found < 0 ? -1 : sq_ends_put(db, cancel->id, job.webhook, &end, &cancel->seq);
 	}
 	cancel->answer = STORE_ENDED;
 	cancel->was = STORE_DONE;

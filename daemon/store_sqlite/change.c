@@ -120,14 +120,14 @@ change_run_take(struct sq_db *db, struct change_run *run, size_t i)
 #define SEQ_BLOCK (1 << 20)
 
 int64_t
-sq_ends_note(struct sq_db *db, int64_t id, const struct store_end *end)
+sq_ends_note(struct sq_db *db, int64_t id, bool webhook, const struct store_end *end)
 {
 	if (db->seq == db->meta.seq_reserved) {
 		db->meta.seq_reserved += SEQ_BLOCK;
 		db->meta_owed = true;
 	}
 	db->ends = mem_room(db->ends, db->n_ends, &db->ends_capacity, sizeof(*db->ends));
-	db->ends[db->n_ends++] = (struct sq_end){.id = id, .seq = ++db->seq, .end = end};
+	db->ends[db->n_ends++] = (struct sq_end){.id = id, .seq = ++db->seq, .webhook = webhook, .end = end};
 	return db->seq;
 }
 
@@ -180,6 +180,10 @@ sq_ends_write(struct sq_db *db)
 	db->n_ends = 0;
 	if (sq_feed_run(db, SQ_DONE_PUT, &feed.feed) < 0)
 		return -1;
+	for (size_t i = 0; i < feed.n; i++) {
+		if (db->ends[i].webhook && sq_webhook_add(db, db->ends[i].id, db->ends[i].end->finished_ms) < 0)
+			return -1;
+	}
 	if (!db->has_edges)
 		return 0;
 	feed.at = 0;
@@ -190,9 +194,9 @@ sq_ends_write(struct sq_db *db)
 }
 
 int
-sq_ends_put(struct sq_db *db, int64_t id, const struct store_end *end, int64_t *ret_seq)
+sq_ends_put(struct sq_db *db, int64_t id, bool webhook, const struct store_end *end, int64_t *ret_seq)
 {
-	*ret_seq = sq_ends_note(db, id, end);
+	*ret_seq = sq_ends_note(db, id, webhook, end);
 	return sq_ends_write(db);
 }
 
@@ -227,16 +231,16 @@ sq_finish(struct sq_db *db, struct store_batch *batch)
 
 	for (size_t i = 0; i < batch->n_finish; i++) {
 		struct store_finish *finish = &batch->finish[i];
-		int found = finish->from_ready
-		    ? change_run_take(db, &run, i)
-		    : change_drop_running(db, SQ_RUNNING_DROP, finish->spec->id, finish->token);
+		const struct spec *spec = finish->spec;
+		int found = finish->from_ready ? change_run_take(db, &run, i)
+					       : change_drop_running(db, SQ_RUNNING_DROP, spec->id, finish->token);
 
 		if (found < 0)
 			return -1;
 		if (found > 0 && finish->from_ready && sq_expiring_drop(db, finish->spec->expires_ms, finish->spec->id) < 0)
 			return -1;
 		finish->answer = found > 0 ? STORE_OK : STORE_FENCED;
-		finish->seq = found > 0 ? sq_ends_note(db, finish->spec->id, &finish->end) : 0;
+		finish->seq = found > 0 ? sq_ends_note(db, spec->id, spec->webhook != NULL, &finish->end) : 0;
 	}
 	return sq_ends_write(db);
 }
@@ -286,7 +290,7 @@ release_cancelled(struct sq_db *db, const struct store_release *release)
 
 	if (end.json.len == 0)
 		end.json = (struct span){error, strlen(error)};
-	result = sq_ends_put(db, release->spec->id, &end, &seq);
+	result = sq_ends_put(db, release->spec->id, release->spec->webhook != NULL, &end, &seq);
 	free(error);
 	return result;
 }
@@ -380,8 +384,11 @@ start_find_late(struct store_batch *batch, int64_t *ret_now_ms)
 static int
 start_expire(struct sq_db *db, struct store_batch *batch, const struct spec *spec, int64_t now_ms)
 {
-	struct sq_pending job = {
-	    .id = spec->id, .priority = spec->priority, .retain_ms = spec->retain_ms, .expires_ms = spec->expires_ms};
+	struct sq_pending job = {.id = spec->id,
+	    .priority = spec->priority,
+	    .retain_ms = spec->retain_ms,
+	    .expires_ms = spec->expires_ms,
+	    .webhook = spec->webhook != NULL};
 	int64_t task;
 
 	return sq_names_spec(db, spec, &task, &job.line) < 0 ? -1 : sq_expire_one(db, batch, &job, now_ms);
@@ -440,7 +447,7 @@ forget_one(struct sq_db *db, int64_t id)
 		return found;
 	db->done_change--;
 	sq_bind(db, SQ_JOB_DROP, 1, id);
-	return sq_run(db, SQ_JOB_DROP);
+	return sq_run(db, SQ_JOB_DROP) < 0 ? -1 : sq_webhooks_forget(db, id, id);
 }
 
 /* Retention brings long runs: 1 when all of first … last had ended and are gone, else 0, and none of them is. */
@@ -464,7 +471,10 @@ forget_range(struct sq_db *db, int64_t first, int64_t last)
 	if (count != 0)
 		return count < 0 ? -1 : 0;
 	db->done_change -= last - first + 1;
-	return sq_run(db, SQ_DONE_DROP_RANGE) < 0 || sq_run(db, SQ_JOB_DROP_RANGE) < 0 ? -1 : 1;
+	if (sq_run(db, SQ_DONE_DROP_RANGE) < 0 || sq_run(db, SQ_JOB_DROP_RANGE) < 0 ||
+	    sq_webhooks_forget(db, first, last) < 0)
+		return -1;
+	return 1;
 }
 
 int

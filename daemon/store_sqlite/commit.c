@@ -22,7 +22,8 @@ sq_begin(struct sq_db *db)
 	db->meta = db->saved;
 	db->meta_owed = db->saved_behind;
 	db->committing = false;
-	db->done_change = 0;
+	db->done_change = db->webhooks_change = 0;
+	db->new_webhooks = 0;
 	db->n_ends = 0;
 	return sq_run(db, SQ_BEGIN);
 }
@@ -52,6 +53,7 @@ sq_end(struct sq_db *db)
 	db->names.added = false;
 	if (db->done_rows >= 0)
 		db->done_rows += db->done_change;
+	db->webhooks += db->webhooks_change;
 	db->log_commits++;
 	return 0;
 }
@@ -169,6 +171,7 @@ commit_members(struct sq_db *db, struct store_batch *batch)
 	    sq_promote,
 	    sq_fill,
 	    sq_forget,
+	    sq_webhooks_settle,
 	    sq_keys_sweep,
 	    commit_high_water,
 	    sq_gate_settle,
@@ -203,4 +206,5 @@ sq_commit(struct sq_db *db, struct store_batch *batch)
 		db->top = db->meta.high_water;
 	}
 	batch->next_due_ms = db->next_due_ms;
+	batch->new_webhooks = db->new_webhooks;
 }

@@ -3,8 +3,8 @@
  * includes it, and nowhere else stands sqlite3.h.
  *
  * A file each: schema (the tables, making and opening the file), statements (all SQL, prepared once), names (texts as
- * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, expire, gate, fan, fill (the
- * members of a batch), commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey
+ * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, expire, gate, fan, fill, webhook
+ * (the members of a batch), commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey
  * (reads), recover (what an earlier daemon left), thread.
  *
  * struct sq_db is used by one thread at a time: by the one that opens, then by the journal thread, then by the one that
@@ -118,6 +118,12 @@ enum sq_statement {
 	SQ_KEY_REPLACE,
 	SQ_KEY_SWEEP,
 	SQ_KEY_DROP,
+	SQ_WEBHOOK_ADD,
+	SQ_WEBHOOK_PUT_OFF,
+	SQ_WEBHOOK_DROP,
+	SQ_WEBHOOK_DROP_RANGE,
+	SQ_WEBHOOK_DUE,
+	SQ_WEBHOOK_NEXT,
 	SQ_SCAN, /* SQ_SCAN_KINDS of them: a driving table, rising or falling */
 	SQ_SCAN_LAST = SQ_SCAN + 5,
 	SQ_STATEMENTS,
@@ -202,6 +208,7 @@ const struct sq_line *sq_names_get_line(const struct sq_names *names, int64_t id
 struct sq_end {
 	int64_t id;
 	int64_t seq;
+	bool webhook; /* the job has one */
 	const struct store_end *end;
 };
 
@@ -226,6 +233,7 @@ struct sq_db {
 	struct sq_scan *scan;
 	struct sq_names names;
 	char *path;
+	char store_id[40];
 	int64_t retention_ms;
 	char *cancelled_error;
 	char *expired_error;
@@ -247,6 +255,9 @@ struct sq_db {
 	int64_t next_due_ms;
 	int64_t done_rows;   /* -1: not counted yet */
 	int64_t done_change; /* by the open transaction */
+	int64_t webhooks;        /* rows of webhook as they are durable … */
+	int64_t webhooks_change; /* … and by the open transaction */
+	size_t new_webhooks;     /* that the open transaction has added */
 
 	struct sq_end *ends; /* scratch, kept for its memory */
 	size_t n_ends, ends_capacity;
@@ -288,6 +299,10 @@ int sq_fan(struct sq_db *db, struct store_batch *batch);
 int sq_promote(struct sq_db *db, struct store_batch *batch);
 int sq_fill(struct sq_db *db, struct store_batch *batch);
 int sq_next_due(struct sq_db *db);
+int sq_webhooks_settle(struct sq_db *db, struct store_batch *batch);
+/* The webhook of a job that ends now; those of jobs that are forgotten, from first to last. */
+int sq_webhook_add(struct sq_db *db, int64_t id, int64_t run_at_ms);
+int sq_webhooks_forget(struct sq_db *db, int64_t first, int64_t last);
 /* Looks at a few keys and deletes those that are over. */
 int sq_keys_sweep(struct sq_db *db, struct store_batch *batch);
 /* Last of all: what the batch has left of the edges. */
@@ -300,6 +315,7 @@ struct sq_pending {
 	int priority;
 	int64_t retain_ms;
 	int64_t expires_ms;
+	bool webhook; /* it has one */
 };
 
 /* gate: has_edges and has_todo from the tables. */
@@ -342,11 +358,14 @@ int sq_expire_one(struct sq_db *db, struct store_batch *batch, const struct sq_p
 /* Completes *end (state, json, finished_ms are the caller's), notes it (see sq_ends_note) and tells the loop of it. */
 void sq_gone_note(struct sq_db *db, struct store_batch *batch, const struct sq_pending *job, struct store_end *end);
 
-/* Gives an end its place in the order of finishing; sq_ends_write() puts all that were noted into `done`. */
-int64_t sq_ends_note(struct sq_db *db, int64_t id, const struct store_end *end);
+/*
+ * Gives an end its place in the order of finishing; sq_ends_write() puts all that were noted into `done`, and makes
+ * the webhooks of those that have one due. There is no other way into `done`.
+ */
+int64_t sq_ends_note(struct sq_db *db, int64_t id, bool webhook, const struct store_end *end);
 int sq_ends_write(struct sq_db *db);
 /* One end at once, for what must see it within the same batch. */
-int sq_ends_put(struct sq_db *db, int64_t id, const struct store_end *end, int64_t *ret_seq);
+int sq_ends_put(struct sq_db *db, int64_t id, bool webhook, const struct store_end *end, int64_t *ret_seq);
 /* An error object of the configuration with its %d, if it has one, replaced; malloc'ed. */
 char *sq_error_text(const char *format, int attempt);
 
@@ -393,6 +412,7 @@ int sq_scan_register(struct sq_db *db);
 void sq_scan(struct sq_db *db, struct store_read *read);
 void sq_survey(struct sq_db *db, struct store_survey *survey);
 void sq_expired(struct sq_db *db, struct store_expired *expired);
+void sq_webhooks(struct sq_db *db, struct store_webhooks *webhooks);
 
 /* recover: brings what was running to an end or back in line, and tells what is there. */
 int sq_recover(struct sq_db *db, const struct store_open_config *config, struct store_opened *ret_opened);

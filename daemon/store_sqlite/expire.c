@@ -99,7 +99,7 @@ sq_gone_note(struct sq_db *db, struct store_batch *batch, const struct sq_pendin
 	batch->gone = mem_room(batch->gone, batch->n_gone, &batch->gone_capacity, sizeof(*batch->gone));
 	gone = &batch->gone[batch->n_gone++];
 	*gone = (struct store_gone){.id = job->id, .finished_ms = end->finished_ms, .retain_ms = job->retain_ms};
-	gone->seq = sq_ends_note(db, job->id, end);
+	gone->seq = sq_ends_note(db, job->id, job->webhook, end);
 	snprintf(gone->queue, sizeof(gone->queue), "%s", sq_names_get_text(&db->names, line->queue));
 	snprintf(gone->owner, sizeof(gone->owner), "%s", sq_names_get_text(&db->names, line->owner));
 }
@@ -147,6 +147,7 @@ expire_collect(struct sq_db *db, int64_t now_ms, struct sq_pending **jobs, size_
 		job->line = sqlite3_column_int64(row, 2);
 		job->priority = sqlite3_column_int(row, 3);
 		job->retain_ms = sq_column_time(row, 4);
+		job->webhook = sqlite3_column_int(row, 5) != 0;
 		if (sq_names_get_line(&db->names, job->line) == NULL) {
 			sq_reset(db, SQ_EXPIRING_DUE);
 			return sq_fail_corrupt(db, "job %lld, which expires, has no sound row in job", (long long)job->id);

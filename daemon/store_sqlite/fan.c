@@ -215,6 +215,7 @@ fail_collect(struct sq_db *db, const struct sq_todo *todo, int64_t n, struct sq_
 		job->line = sqlite3_column_int64(row, 1);
 		job->retain_ms = sq_column_time(row, 2);
 		job->expires_ms = sq_column_time(row, 3);
+		job->webhook = sqlite3_column_int(row, 4) != 0;
 		if (sq_names_get_line(&db->names, job->line) == NULL) {
 			sq_reset(db, SQ_WAITING_FAIL);
 			return sq_fail_corrupt(db, "job %lld waits in no line", (long long)job->id);

@@ -282,7 +282,7 @@ static int put_answer(struct sq_db *db, struct store_put *put, struct sq_put *ro
 		return 0;
 	assert(put->place != STORE_DONE || put->count == 1);
 	if (put->place == STORE_DONE)
-		put->seq = sq_ends_note(db, spec->id, &put->end);
+		put->seq = sq_ends_note(db, spec->id, spec->webhook != NULL, &put->end);
 	if (put->place == STORE_DELAYED || put_may_expire(put))
 		db->due_changed = true;
 	if (db->top < spec->id + put->count - 1)

@@ -37,7 +37,7 @@ recover_end(struct recover *recover, const struct spec *spec, struct store_end *
 	end->finished_ms = recover->config->now_ms;
 	end->until_ms = recover->config->now_ms + retain_ms;
 	end->json = error;
-	sq_ends_note(recover->db, spec->id, end);
+	sq_ends_note(recover->db, spec->id, spec->webhook != NULL, end);
 	return sq_ends_write(recover->db);
 }
 
@@ -296,6 +296,7 @@ sq_recover(struct sq_db *db, const struct store_open_config *config, struct stor
 	}
 	if (db->top < db->saved.high_water)
 		db->top = db->saved.high_water;
+	snprintf(ret_opened->store_id, sizeof(ret_opened->store_id), "%s", db->store_id);
 	ret_opened->next_id = db->top + 1;
 	ret_opened->incarnation = (uint64_t)db->saved.incarnation;
 	ret_opened->next_due_ms = db->next_due_ms;

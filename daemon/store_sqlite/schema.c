@@ -68,6 +68,9 @@ static const char schema_sql[] =
     "PRIMARY KEY (owner, key)) WITHOUT ROWID;"
     /* settings of a queue (a name) */
     "CREATE TABLE queue (id INTEGER PRIMARY KEY, max_running, paused);"
+    /* of the jobs in done that have a webhook, those whose POST is not done with */
+    "CREATE TABLE webhook (id INTEGER PRIMARY KEY, run_at NOT NULL, tries NOT NULL);"
+    "CREATE INDEX webhook_run_at ON webhook (run_at);"
     "INSERT INTO meta VALUES (1, lower(hex(randomblob(16))), 0, 0, 0);"
     "PRAGMA application_id = " TEXT_OF(SCHEMA_APPLICATION) ";"
 							   "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";"
@@ -120,6 +123,25 @@ schema_ask(struct sq_db *db, const char *sql, int64_t *ret_value)
 
 	if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
 		*ret_value = sqlite3_column_int64(statement, 0);
+		result = 0;
+	} else {
+		sq_fail(db, rc);
+	}
+	sqlite3_finalize(statement);
+	return result;
+}
+
+/* A text of the store's own making. */
+static int
+schema_ask_text(struct sq_db *db, const char *sql, char *ret_text, size_t size)
+{
+	sqlite3_stmt *statement = NULL;
+	int rc = sqlite3_prepare_v2(db->sqlite, sql, -1, &statement, NULL), result = -1;
+
+	if (rc == SQLITE_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
+		const char *text = (const char *)sqlite3_column_text(statement, 0);
+
+		snprintf(ret_text, size, "%s", text != NULL ? text : "");
 		result = 0;
 	} else {
 		sq_fail(db, rc);
@@ -374,9 +396,11 @@ schema_read_meta(struct sq_db *db)
 		return sq_fail_corrupt(db, "meta has %lld rows", (long long)rows);
 	if (schema_ask(db, "SELECT high_water FROM meta", &db->meta.high_water) < 0 ||
 	    schema_ask(db, "SELECT incarnation FROM meta", &db->meta.incarnation) < 0 ||
-	    schema_ask(db, "SELECT seq_reserved FROM meta", &db->meta.seq_reserved) < 0)
+	    schema_ask(db, "SELECT seq_reserved FROM meta", &db->meta.seq_reserved) < 0 ||
+	    schema_ask_text(db, "SELECT store_id FROM meta", db->store_id, sizeof(db->store_id)) < 0)
 		return -1;
-	if (schema_ask(db, "SELECT coalesce(max(id), 0) FROM job", &db->top) < 0)
+	if (schema_ask(db, "SELECT coalesce(max(id), 0) FROM job", &db->top) < 0 ||
+	    schema_ask(db, "SELECT count(*) FROM webhook", &db->webhooks) < 0)
 		return -1;
 	if (db->top < db->meta.high_water)
 		db->top = db->meta.high_water;

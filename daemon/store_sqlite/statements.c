@@ -81,7 +81,7 @@ static const char *const statements[SQ_STATEMENTS] = {
 		    "system_us, max_rss_kib, json) "
 		    "SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12 FROM feed",
 
-    [SQ_JOB_GET] = "SELECT line, priority, retain, submitted, expires FROM job WHERE id = ?1",
+    [SQ_JOB_GET] = "SELECT line, priority, retain, submitted, expires, webhook IS NOT NULL FROM job WHERE id = ?1",
     [SQ_JOB_DROP] = "DELETE FROM job WHERE id = ?1",
     [SQ_JOB_DROP_RANGE] = "DELETE FROM job WHERE id BETWEEN ?1 AND ?2",
     [SQ_JOB_ANY] = "SELECT 1 FROM job WHERE id BETWEEN ?1 AND ?2 LIMIT 1",
@@ -110,7 +110,8 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_WAITING_FEW] = "SELECT count(*) FROM (SELECT 1 FROM waiting WHERE id BETWEEN ?1 AND ?2 LIMIT 2)",
     [SQ_WAITING_OPEN] = "SELECT 0, " JOB " FROM waiting x LEFT JOIN job j ON j.id = x.id "
 			"WHERE x.id BETWEEN ?1 AND ?2 ORDER BY x.id LIMIT ?3",
-    [SQ_WAITING_FAIL] = "SELECT x.id, x.line, j.retain, j.expires FROM waiting x LEFT JOIN job j ON j.id = x.id "
+    [SQ_WAITING_FAIL] = "SELECT x.id, x.line, j.retain, j.expires, j.webhook IS NOT NULL FROM waiting x "
+			"LEFT JOIN job j ON j.id = x.id "
 			"WHERE x.id BETWEEN ?1 AND ?2 ORDER BY x.id LIMIT ?3",
 
     [SQ_GATE_ADD] = "INSERT INTO gate (first, count, unmet, policy) VALUES (?1, ?2, ?3, ?4)",
@@ -138,7 +139,8 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_EXPIRING_PUT] = "INSERT INTO expiring (at, id) SELECT c0, c1 FROM feed",
     [SQ_EXPIRING_ADD] = "INSERT INTO expiring (at, id) VALUES (?1, ?2)",
     [SQ_EXPIRING_DROP] = "DELETE FROM expiring WHERE at = ?1 AND id = ?2",
-    [SQ_EXPIRING_DUE] = "SELECT e.at, e.id, j.line, j.priority, j.retain FROM expiring e LEFT JOIN job j ON j.id = e.id "
+    [SQ_EXPIRING_DUE] = "SELECT e.at, e.id, j.line, j.priority, j.retain, j.webhook IS NOT NULL FROM expiring e "
+			"LEFT JOIN job j ON j.id = e.id "
 			"WHERE e.at <= ?1 ORDER BY e.at, e.id LIMIT ?2",
     [SQ_EXPIRING_NEXT] = "SELECT min(at) FROM expiring",
 
@@ -157,7 +159,8 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_DONE_COUNT] = "SELECT count(*) FROM done",
     [SQ_DONE_PUT_OFF] = "UPDATE done SET until = max(until, ?2) WHERE id = ?1",
     [SQ_DONE_EXPIRED] = "SELECT id, output, EXISTS (SELECT 1 FROM edge WHERE parent = +d.id) FROM done d "
-			"WHERE until <= ?1 ORDER BY until, id LIMIT ?2",
+			"WHERE until <= ?1 AND NOT EXISTS (SELECT 1 FROM webhook h WHERE h.id = d.id) "
+			"ORDER BY until, id LIMIT ?2",
     [SQ_DONE_NEXT] = "SELECT min(until) FROM done WHERE until > ?1",
 
     [SQ_KEY_PUT] = "INSERT INTO key (owner, key, id, count, digest, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
@@ -168,6 +171,13 @@ static const char *const statements[SQ_STATEMENTS] = {
 		     "(SELECT 1 FROM job j WHERE j.id BETWEEN k.id AND k.id + k.count - 1) "
 		     "FROM key k WHERE (owner, key) > (?1, ?2) ORDER BY owner, key LIMIT ?4",
     [SQ_KEY_DROP] = "DELETE FROM key WHERE owner = ?1 AND key = ?2",
+
+    [SQ_WEBHOOK_ADD] = "INSERT INTO webhook (id, run_at, tries) VALUES (?1, ?2, 0)",
+    [SQ_WEBHOOK_PUT_OFF] = "UPDATE webhook SET run_at = ?2, tries = ?3 WHERE id = ?1",
+    [SQ_WEBHOOK_DROP] = "DELETE FROM webhook WHERE id = ?1",
+    [SQ_WEBHOOK_DROP_RANGE] = "DELETE FROM webhook WHERE id BETWEEN ?1 AND ?2",
+    [SQ_WEBHOOK_DUE] = "SELECT id, tries FROM webhook WHERE run_at <= ?1 ORDER BY run_at, id LIMIT ?2",
+    [SQ_WEBHOOK_NEXT] = "SELECT min(run_at) FROM webhook WHERE run_at > ?1",
 
     [SQ_SCAN] = SCAN_BY_JOB(""),
     [SQ_SCAN + 1] = SCAN_BY_JOB("DESC"),

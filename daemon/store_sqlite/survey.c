@@ -153,6 +153,7 @@ sq_survey(struct sq_db *db, struct store_survey *survey)
 	survey->error = survey_queues(db, survey) < 0 || survey_done_rows(db) < 0 ? -1 : 0;
 	survey->done_rows = db->done_rows;
 	survey->file_bytes = survey_file_bytes(db);
+	survey->webhooks = db->webhooks;
 }
 
 /* ---- expired ---------------------------------------------------------------------------------------------- */

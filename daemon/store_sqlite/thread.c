@@ -114,6 +114,14 @@ deliver_expired(struct mail *mail)
 	expired->done(expired, expired->arg);
 }
 
+static void
+deliver_webhooks(struct mail *mail)
+{
+	struct store_webhooks *webhooks = CONTAINER(mail, struct store_webhooks, mail);
+
+	webhooks->done(webhooks, webhooks->arg);
+}
+
 /* The batches that must be committed before it. */
 static uint64_t
 request_after(const struct mail *mail)
@@ -122,6 +130,8 @@ request_after(const struct mail *mail)
 		return CONTAINER(mail, struct store_read, mail)->after;
 	if (mail->deliver == deliver_survey)
 		return CONTAINER(mail, struct store_survey, mail)->after;
+	if (mail->deliver == deliver_webhooks)
+		return CONTAINER(mail, struct store_webhooks, mail)->after;
 	assert(mail->deliver == deliver_expired);
 	return CONTAINER(mail, struct store_expired, mail)->after;
 }
@@ -133,6 +143,8 @@ request_run(struct sq_db *db, struct mail *mail)
 		sq_scan(db, CONTAINER(mail, struct store_read, mail));
 	else if (mail->deliver == deliver_survey)
 		sq_survey(db, CONTAINER(mail, struct store_survey, mail));
+	else if (mail->deliver == deliver_webhooks)
+		sq_webhooks(db, CONTAINER(mail, struct store_webhooks, mail));
 	else
 		sq_expired(db, CONTAINER(mail, struct store_expired, mail));
 }
@@ -158,6 +170,8 @@ request_refuse(struct mail *mail)
 		snprintf(read->reason, sizeof(read->reason), "the daemon is ending");
 	} else if (mail->deliver == deliver_expired) {
 		CONTAINER(mail, struct store_expired, mail)->error = -1;
+	} else if (mail->deliver == deliver_webhooks) {
+		CONTAINER(mail, struct store_webhooks, mail)->error = -1;
 	} else {
 		CONTAINER(mail, struct store_survey, mail)->error = -1;
 	}
@@ -444,6 +458,15 @@ store_sqlite_expired(struct store *store, struct store_expired *expired)
 }
 
 static void
+store_sqlite_webhooks(struct store *store, struct store_webhooks *webhooks)
+{
+	pthread_mutex_lock(&store->lock);
+	webhooks->after = store->begun;
+	store_sqlite_ask(store, &webhooks->mail, deliver_webhooks);
+	pthread_mutex_unlock(&store->lock);
+}
+
+static void
 store_sqlite_close(struct store *store)
 {
 	if (store == NULL)
@@ -467,5 +490,6 @@ const struct store_ops store_sqlite = {
     .read = store_sqlite_read,
     .survey = store_sqlite_survey,
     .expired = store_sqlite_expired,
+    .webhooks = store_sqlite_webhooks,
     .close = store_sqlite_close,
 };

@@ -121,6 +121,10 @@ check_PROGRAMS += tests/unit/test_store_recover
 tests_unit_test_store_recover_SOURCES = tests/unit/test_store_recover.c tests/unit/store_rig.h
 tests_unit_test_store_recover_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_store_webhook
+tests_unit_test_store_webhook_SOURCES = tests/unit/test_store_webhook.c tests/unit/store_rig.h
+tests_unit_test_store_webhook_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_store_faults
 tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c tests/unit/store_rig.h tests/unit/faulty_vfs.h
 tests_unit_test_store_faults_LDADD = $(unit_ldadd)
