@@ -42,6 +42,7 @@
 #include "daemon/token.h"
 #include "daemon/tokens.h"
 #include "daemon/waiters.h"
+#include "daemon/webhook.h"
 
 #define EXIT_USAGE 64
 #define EXIT_CORRUPT 65
@@ -309,6 +310,29 @@ birth_job_output(int64_t id, void *arg)
 }
 
 static void
+birth_webhooks(void *arg)
+{
+	struct birth *birth = arg;
+
+	webhooks_look(birth->server.webhooks);
+}
+
+static void
+birth_webhook_settled(void *ctx, bool written, void *arg)
+{
+	(void)arg;
+	webhook_settled(ctx, written);
+}
+
+static void
+birth_webhook_done(int64_t until_ms, void *arg)
+{
+	struct birth *birth = arg;
+
+	retention_note(birth->retention, until_ms);
+}
+
+static void
 birth_room(void *arg)
 {
 	struct birth *birth = arg;
@@ -320,7 +344,8 @@ static int
 birth_dispatch(struct birth *birth)
 {
 	const struct config *config = &birth->config;
-	const struct dispatch_callbacks callbacks = {birth_job_ended, birth_job_output, birth_room, birth_fatal, birth};
+	const struct dispatch_callbacks callbacks = {
+	    birth_job_ended, birth_job_output, birth_room, birth_webhooks, birth_webhook_settled, birth_fatal, birth};
 	const struct dispatch_config dispatch = {.ops = &store_sqlite,
 	    .store = birth->store,
 	    .opened = &birth->opened,
@@ -359,6 +384,12 @@ birth_dispatch(struct birth *birth)
 	if (server->dispatch == NULL)
 		return birth_fail(EXIT_CONFIG, "no threads can be made");
 	birth->retention = retention_new(birth->loop, server->dispatch, server->outfiles);
+	server->webhooks = webhooks_new(&(struct webhooks_config){.loop = birth->loop,
+	    .dispatch = server->dispatch,
+	    .store_id = birth->opened.store_id,
+	    .retention_ms = config->retention_ms,
+	    .done = birth_webhook_done,
+	    .arg = birth});
 	store_opened_done(&birth->opened);
 	dispatch_start(server->dispatch);
 	return 0;
@@ -502,6 +533,7 @@ birth_end(struct birth *birth)
 	dispatch_free(birth->server.dispatch);
 	if (birth->loop != NULL)
 		loop_deliver(birth->loop); /* what threads posted before they ended */
+	webhooks_free(birth->server.webhooks);
 	retention_free(birth->retention);
 	if (birth->server.outfiles != NULL)
 		outfiles_free(birth->server.outfiles);

@@ -416,6 +416,18 @@ dispatch_expired(struct dispatch *dispatch, struct store_expired *expired)
 }
 
 void
+dispatch_webhooks(struct dispatch *dispatch, struct store_webhooks *webhooks)
+{
+	dispatch_ask(dispatch, READ_WEBHOOKS, webhooks);
+}
+
+void
+dispatch_settle_webhook(struct dispatch *dispatch, const struct store_webhook *what)
+{
+	*DISPATCH_ADD(dispatch->open, webhook) = *what;
+}
+
+void
 dispatch_forget(struct dispatch *dispatch, const int64_t *ids, size_t n)
 {
 	struct store_batch *open = dispatch->open;
@@ -489,6 +501,12 @@ struct iopool *
 dispatch_iopool(struct dispatch *dispatch)
 {
 	return dispatch->iopool;
+}
+
+struct waits *
+dispatch_waits(struct dispatch *dispatch)
+{
+	return dispatch->waits;
 }
 
 /* ---- birth and end --------------------------------------------------------------------------------------------------------- */

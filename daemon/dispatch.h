@@ -50,6 +50,10 @@ struct dispatch_callbacks {
 	void (*output)(int64_t id, void *arg);
 	/* Reading of new requests may go on (dispatch_is_full() was true). */
 	void (*room)(void *arg);
+	/* Jobs that have a webhook have ended, and that is durable. */
+	void (*webhooks)(void *arg);
+	/* What dispatch_settle_webhook() was given with this ctx is written; or there was no room, and it is not. */
+	void (*webhook_settled)(void *ctx, bool written, void *arg);
 	/* The daemon cannot go on: exit status. */
 	void (*fatal)(int status, void *arg);
 	void *arg;
@@ -83,8 +87,11 @@ void dispatch_cancel(struct dispatch *dispatch, int64_t id, const char *owner, c
 void dispatch_read(struct dispatch *dispatch, struct store_read *read);
 void dispatch_survey(struct dispatch *dispatch, struct store_survey *survey);
 void dispatch_expired(struct dispatch *dispatch, struct store_expired *expired);
+void dispatch_webhooks(struct dispatch *dispatch, struct store_webhooks *webhooks);
 /* Deletes ended jobs (retention). */
 void dispatch_forget(struct dispatch *dispatch, const int64_t *ids, size_t n);
+/* What came of a webhook (copied): callbacks.webhook_settled() follows, once. */
+void dispatch_settle_webhook(struct dispatch *dispatch, const struct store_webhook *what);
 
 /* ---- what is known without asking the store -------------------------------------------------------------------------------- */
 
@@ -107,6 +114,7 @@ void dispatch_get_stats(const struct dispatch *dispatch, struct dispatch_stats *
 struct queues *dispatch_queues(struct dispatch *dispatch);
 const struct workers *dispatch_workers(const struct dispatch *dispatch);
 struct iopool *dispatch_iopool(struct dispatch *dispatch);
+struct waits *dispatch_waits(struct dispatch *dispatch);
 
 /* The error object of a job whose parent has come to a state that does not fit; malloc'ed. Any thread. */
 char *dispatch_dependency_error(int64_t parent, enum job_state state);

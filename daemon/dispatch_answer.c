@@ -455,6 +455,8 @@ dispatch_answer_refused(struct dispatch *dispatch, struct store_batch *batch)
 	answer_refused_starts(dispatch, batch);
 	for (size_t i = 0; i < batch->n_fill; i++)
 		line_fill_failed(batch->fill[i].ctx);
+	for (size_t i = 0; i < batch->n_webhook; i++)
+		dispatch->callbacks.webhook_settled(batch->webhook[i].ctx, false, dispatch->callbacks.arg);
 	dispatch->no_room = true;
 }
 
@@ -512,6 +514,10 @@ dispatch_answer_committed(struct dispatch *dispatch, struct store_batch *batch)
 	answer_promote(dispatch, &batch->promote);
 	for (size_t i = 0; i < batch->n_fill; i++)
 		answer_fill(dispatch, &batch->fill[i]);
+	for (size_t i = 0; i < batch->n_webhook; i++)
+		dispatch->callbacks.webhook_settled(batch->webhook[i].ctx, true, dispatch->callbacks.arg);
+	if (batch->new_webhooks > 0)
+		dispatch->callbacks.webhooks(dispatch->callbacks.arg);
 	dispatch->next_due_ms = batch->next_due_ms;
 }
 

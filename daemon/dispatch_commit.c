@@ -180,6 +180,9 @@ commit_issue_reads(struct dispatch *dispatch)
 		case READ_EXPIRED:
 			dispatch->config.ops->expired(dispatch->config.store, request->read);
 			break;
+		case READ_WEBHOOKS:
+			dispatch->config.ops->webhooks(dispatch->config.store, request->read);
+			break;
 		}
 	}
 	dispatch->n_reads = 0;
@@ -237,7 +240,7 @@ commit_must_hold(struct dispatch *dispatch)
 	int64_t now_us;
 
 	if (dispatch->n_early == 0 || dispatch->n_early + dispatch->n_folded != open->n_put || open->n_put > HOLD_MAX ||
-	    open->n_finish + open->n_release + open->n_cancel + open->n_start + open->n_fill + open->n_forget > 0 ||
+	    open->n_finish + open->n_release + open->n_cancel + open->n_start + open->n_fill + open->n_forget + open->n_webhook > 0 ||
 	    open->promote.wanted || dispatch->n_later > 0)
 		return false;
 	now_us = clock_mono_us();
@@ -321,6 +324,10 @@ commit_refuse_reads(struct dispatch *dispatch)
 		case READ_EXPIRED:
 			((struct store_expired *)request.read)->error = -1;
 			((struct store_expired *)request.read)->done(request.read, ((struct store_expired *)request.read)->arg);
+			break;
+		case READ_WEBHOOKS:
+			((struct store_webhooks *)request.read)->error = -1;
+			((struct store_webhooks *)request.read)->done(request.read, ((struct store_webhooks *)request.read)->arg);
 			break;
 		}
 	}

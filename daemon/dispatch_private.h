@@ -33,7 +33,7 @@ struct later {
 	struct job *job;               /* its end is to be written */
 };
 
-enum read_kind { READ_ROWS, READ_SURVEY, READ_EXPIRED };
+enum read_kind { READ_ROWS, READ_SURVEY, READ_EXPIRED, READ_WEBHOOKS };
 struct read_request {
 	enum read_kind kind;
 	void *read;

@@ -86,6 +86,8 @@ libdaemon_la_SOURCES = \
 	daemon/proctree_sweep.c \
 	daemon/queues.c \
 	daemon/queues.h \
+	daemon/receivers.c \
+	daemon/receivers.h \
 	daemon/render.c \
 	daemon/render.h \
 	daemon/request.c \
@@ -136,6 +138,8 @@ libdaemon_la_SOURCES = \
 	daemon/tasks/math.c \
 	daemon/tasks/net.c \
 	daemon/tasks/noop.c \
+	daemon/tasks/post.c \
+	daemon/tasks/post.h \
 	daemon/tasks/table.c \
 	daemon/tasks/tasks.h \
 	daemon/tasks/time.c \
@@ -151,6 +155,8 @@ libdaemon_la_SOURCES = \
 	daemon/waiters.h \
 	daemon/waits.c \
 	daemon/waits.h \
+	daemon/webhook.c \
+	daemon/webhook.h \
 	daemon/worker.c \
 	daemon/worker.h \
 	daemon/workers.c \

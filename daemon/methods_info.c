@@ -10,6 +10,7 @@
 #include "daemon/mem.h"
 #include "daemon/server.h"
 #include "daemon/task.h"
+#include "daemon/webhook.h"
 
 /* ---- hello, ping ----------------------------------------------------------------------------------------------------------- */
 
@@ -206,8 +207,10 @@ stats_done(struct store_survey *survey, void *arg)
 	struct stats_request *request = arg;
 	const struct server *server = request->request->server;
 	struct dispatch_stats stats;
+	struct webhooks_stats webhooks;
 	struct text result = {0};
 
+	webhooks_get_stats(server->webhooks, &webhooks);
 	dispatch_get_stats(server->dispatch, &stats);
 	text_printf(&result, "{\"version\":\"%s\",\"uptime_s\":", PACKAGE_VERSION);
 	text_add_seconds_ms(&result, loop_mono_ms() - server->started_ms);
@@ -222,6 +225,8 @@ stats_done(struct store_survey *survey, void *arg)
 	text_add_seconds_us(&result, stats.commit_max_us);
 	text_printf(&result, ",\"io\":{\"threads_busy\":%u,\"threads_abandoned\":%u,\"waits\":%u}", stats.threads_busy,
 	    stats.threads_abandoned, stats.waits_busy);
+	text_printf(&result, ",\"webhooks\":{\"pending\":%lld,\"sent\":%lld,\"failed\":%lld}", (long long)survey->webhooks,
+	    (long long)webhooks.sent, (long long)webhooks.failed);
 	if (survey->error == 0)
 		text_printf(&result, ",\"store\":{\"ended\":%lld,\"bytes\":%lld}", (long long)survey->done_rows, (long long)survey->file_bytes);
 	stats_add_workers(&result, dispatch_workers(server->dispatch));

@@ -14,6 +14,7 @@
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "daemon/task.h"
+#include "daemon/tasks/post.h"
 #include "proto/selection.h"
 
 #define AFTER_MAX 1000 /* parents of a job */
@@ -22,7 +23,7 @@
 struct submit_params {
 	struct span task, args, items;
 	struct span after;
-	char lane[8], queue[128], label[256], key[256], after_policy[16];
+	char lane[8], queue[128], label[256], key[256], after_policy[16], webhook[2048];
 	int64_t priority, max_attempts;
 	int64_t delay_ms, not_before_ms, expires_ms, timeout_ms, backoff_ms, retain_ms, wait_ms;
 };
@@ -33,6 +34,7 @@ struct submit_params {
 	{"label", PARAM_TEXT_OF(submit_params, label)}, {"key", PARAM_TEXT_OF(submit_params, key)},                    \
 	{"after", PARAM_SPAN, PARAM_AT(submit_params, after), 0, 0, 0},                                                \
 	{"after_policy", PARAM_TEXT_OF(submit_params, after_policy)},                                                  \
+	{"webhook", PARAM_TEXT_OF(submit_params, webhook)},                                                            \
 	{"priority", PARAM_INTEGER, PARAM_AT(submit_params, priority), 0, -1000, 1000},                                \
 	{"max_attempts", PARAM_INTEGER, PARAM_AT(submit_params, max_attempts), 0, 1, 1000000},                         \
 	{"delay", PARAM_DURATION, PARAM_AT(submit_params, delay_ms), 0, 0, 0},                                         \
@@ -104,6 +106,27 @@ submit_check_role(struct request *request, const struct task *task, struct span 
 	why = task->check_user != NULL ? task->check_user(args, request->server->config->http_local) : NULL;
 	if (why != NULL) {
 		request_fail(request, RPC_FORBIDDEN, "%s: %s", task->name, why);
+		return false;
+	}
+	return true;
+}
+
+/* Names are looked at when they are looked up; here is only what can be told at once. */
+static bool
+submit_check_webhook(struct request *request, const char *url)
+{
+	const char *why;
+
+	if (url[0] == '\0')
+		return true;
+	why = post_check_url(url);
+	if (why != NULL) {
+		request_fail_param(request, "webhook", "webhook must be an http or https URL: %s", why);
+		return false;
+	}
+	if (request->peer->role != ROLE_OPERATOR && !request->server->config->http_local && post_url_is_local(url)) {
+		request_fail(request, RPC_FORBIDDEN,
+		    "webhook: loopback and link-local addresses are not for the role user ([http] local)");
 		return false;
 	}
 	return true;
@@ -386,6 +409,7 @@ submit_fill_spec(const struct request *request, const struct submit_params *para
 	spec->owner = request->peer->owner;
 	spec->label = params->label[0] != '\0' ? params->label : NULL;
 	spec->key = params->key[0] != '\0' ? params->key : NULL;
+	spec->webhook = params->webhook[0] != '\0' ? params->webhook : NULL;
 	spec->pure = task->pure;
 	spec->attempts_given = params->max_attempts != 0;
 	if (spec->attempts_given && task->kind == TASK_COMMAND)
@@ -443,7 +467,8 @@ submit_any(struct request *request, struct span raw, enum submit_kind kind, cons
 	int64_t count = 1;
 
 	if (!request_params(request, raw, table, &params) || !submit_check_times(request, &params) ||
-	    (task = submit_find_task(request, &params)) == NULL || !submit_pool(request, &params, task, &spec.pool))
+	    (task = submit_find_task(request, &params)) == NULL || !submit_pool(request, &params, task, &spec.pool) ||
+	    !submit_check_webhook(request, params.webhook))
 		return;
 	if (kind == SUBMIT_MAP) {
 		if (!submit_check_items(request, task, params.items, &spec.idempotent, &count))

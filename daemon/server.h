@@ -18,6 +18,7 @@ struct tls;
 struct token;
 struct tokens;
 struct waiters;
+struct webhooks;
 
 struct server {
 	struct loop *loop;
@@ -25,6 +26,7 @@ struct server {
 	struct dispatch *dispatch;
 	struct waiters *waiters;
 	struct outfiles *outfiles;
+	struct webhooks *webhooks;
 	const struct task *const *tasks;
 	const struct method *const *methods; /* tables, ends with NULL */
 	/* Tells the role and owner of a token; false: it is none. */

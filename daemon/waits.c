@@ -42,6 +42,8 @@ struct wait {
 	struct task_call call; /* its args stand behind the struct */
 	uint64_t token;
 	bool restricted;
+	waits_done_cb done;
+	void *arg;
 	/* the loop's */
 	LIST_ENTRY(wait) all;
 	LIST_ENTRY(wait) bucket; /* unless cancelled */
@@ -141,14 +143,14 @@ waits_drop(struct wait *wait)
 
 /* A note is back. */
 static void
-waits_take_back(struct waits *waits, struct note *note)
+waits_take_back(struct note *note)
 {
 	struct wait *wait = note->wait;
 
 	if (note == &wait->begin && !wait->cancelled) {
 		LIST_REMOVE(wait, bucket);
 		wait->cancelled = true; /* done() may cancel the token as well: there is nothing left of it */
-		waits->done(wait->call.job, wait->token, &wait->outcome, waits->arg);
+		wait->done(wait->call.job, wait->token, &wait->outcome, wait->arg);
 		wait->outcome = (struct outcome){0};
 	}
 	if (--wait->notes_out == 0)
@@ -173,13 +175,12 @@ waits_deliver(struct mail *mail)
 	pthread_mutex_unlock(&waits->lock);
 	while ((note = STAILQ_FIRST(&notes)) != NULL) {
 		STAILQ_REMOVE_HEAD(&notes, entry);
-		waits_take_back(waits, note);
+		waits_take_back(note);
 	}
 }
 
-void
-waits_begin(struct waits *waits, const struct task *task, uint64_t job, uint64_t token, unsigned attempt,
-    struct span args, bool restricted)
+static struct wait *
+waits_new_wait(struct waits *waits, const struct task *task, uint64_t job, unsigned attempt, struct span args)
 {
 	struct wait *wait = mem_new(sizeof(*wait) + args.len);
 
@@ -187,13 +188,42 @@ waits_begin(struct waits *waits, const struct task *task, uint64_t job, uint64_t
 	wait->waits = waits;
 	wait->task = task;
 	wait->call = (struct task_call){.job = job, .attempt = attempt, .args = {wait->args, args.len}};
-	wait->token = token;
-	wait->restricted = restricted;
 	wait->begin.wait = wait;
 	wait->cancel.wait = wait;
+	return wait;
+}
+
+static void
+waits_begin_wait(struct waits *waits, struct wait *wait)
+{
 	LIST_INSERT_HEAD(&waits->all, wait, all);
-	LIST_INSERT_HEAD(waits_bucket(waits, token), wait, bucket);
+	LIST_INSERT_HEAD(waits_bucket(waits, wait->token), wait, bucket);
 	waits_send(waits, wait, &wait->begin);
+}
+
+void
+waits_begin(struct waits *waits, const struct task *task, uint64_t job, uint64_t token, unsigned attempt,
+    struct span args, bool restricted)
+{
+	struct wait *wait = waits_new_wait(waits, task, job, attempt, args);
+
+	wait->token = token;
+	wait->restricted = restricted;
+	wait->done = waits->done;
+	wait->arg = waits->arg;
+	waits_begin_wait(waits, wait);
+}
+
+void
+waits_begin_own(struct waits *waits, const struct task *task, uint64_t job, unsigned attempt, struct span args,
+    bool restricted, waits_done_cb done, void *arg)
+{
+	struct wait *wait = waits_new_wait(waits, task, job, attempt, args);
+
+	wait->restricted = restricted;
+	wait->done = done;
+	wait->arg = arg;
+	waits_begin_wait(waits, wait);
 }
 
 void

@@ -30,6 +30,9 @@ void waits_free(struct waits *waits); /* ends all at once, joins the thread */
 void waits_begin(struct waits *waits, const struct task *task, uint64_t job, uint64_t token, unsigned attempt,
     struct span args, bool restricted);
 void waits_cancel(struct waits *waits, uint64_t token);
+/* The same for what is no job's attempt: done(job, 0, …, arg) is called in place of the waits' own; it cannot be cancelled. */
+void waits_begin_own(struct waits *waits, const struct task *task, uint64_t job, unsigned attempt, struct span args,
+    bool restricted, waits_done_cb done, void *arg);
 
 /* Ends the wait, takes what outcome owns; wait and state are gone after it. Not inside a callback of libcurl's. */
 void wait_finish(struct wait *wait, struct outcome *outcome);

@@ -41,8 +41,7 @@ fetch_copy_string(struct span value, size_t *ret_len)
 	return text;
 }
 
-/* NULL and *ret_url (for curl_url_cleanup()), or why text is no URL for us (static). */
-static const char *
+const char *
 fetch_parse_url(const char *text, CURLU **ret_url)
 {
 	CURLU *url = curl_url();
@@ -65,6 +64,23 @@ fetch_parse_url(const char *text, CURLU **ret_url)
 	else
 		curl_url_cleanup(url);
 	return why;
+}
+
+bool
+fetch_url_is_local(const char *text)
+{
+	bool local = false;
+	CURLU *url;
+	char *host;
+
+	if (fetch_parse_url(text, &url) != NULL)
+		return false;
+	if (curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+		local = netaddr_host_is_local(host);
+		curl_free(host);
+	}
+	curl_url_cleanup(url);
+	return local;
 }
 
 static int
@@ -228,6 +244,7 @@ fetch_begin(const struct task_call *call, struct wait *wait)
 	struct outcome outcome = {0};
 
 	fetch->wait = wait;
+	fetch->name = task_http_fetch.name;
 	fetch->restricted = wait_restricted(wait) && !wait_local_allowed(wait);
 	wait_set_state(wait, fetch, fetch_free);
 	if (fetch_read_args(fetch, call->args, &outcome) < 0)
@@ -267,20 +284,13 @@ static const char *
 fetch_check_user(struct span args, bool local_allowed)
 {
 	struct span value = fetch_peek(args, PARAM_URL);
-	bool local = false;
-	char *text, *host;
-	CURLU *url;
+	bool local;
+	char *text;
 
 	if (local_allowed || value.at == NULL)
 		return NULL;
 	text = fetch_copy_string(value, NULL);
-	if (strlen(text) <= FETCH_URL_LEN && fetch_parse_url(text, &url) == NULL) {
-		if (curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
-			local = netaddr_host_is_local(host);
-			curl_free(host);
-		}
-		curl_url_cleanup(url);
-	}
+	local = strlen(text) <= FETCH_URL_LEN && fetch_url_is_local(text);
 	free(text);
 	return local ? "loopback and link-local addresses are not for the role user ([http] local)" : NULL;
 }

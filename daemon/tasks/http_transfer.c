@@ -1,5 +1,5 @@
 /*
- * http_transfer: the transfer of an http.fetch, from the options of libcurl to the job's result.
+ * http_transfer: the transfer of an http.fetch or a webhook, from the options of libcurl to the outcome.
  *
  * What is received is kept up to max_bytes and no further. A restricted fetch is checked at the socket, on the address
  * that is really connected to, so neither a name nor a redirect leads around it; a proxy could, so there is none.
@@ -41,6 +41,10 @@ fetch_take_body(char *bytes, size_t size, size_t n, void *arg)
 	size_t len = size * n;
 	size_t max = wait_max_result(fetch->wait);
 
+	if (fetch->status_only) {
+		fetch->skipped += len;
+		return fetch->skipped <= fetch->max_bytes ? len : 0;
+	}
 	if (max > fetch->max_bytes)
 		max = fetch->max_bytes;
 	if (len > max - fetch->received.len) {
@@ -125,6 +129,9 @@ fetch_set_request(const struct fetch *fetch)
 		bad |= (int)curl_easy_setopt(fetch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)fetch->body_len);
 		bad |= (int)curl_easy_setopt(fetch->easy, CURLOPT_POSTFIELDS, fetch->body != NULL ? fetch->body : "");
 	}
+	if (fetch->stays_post)
+		bad |= (int)curl_easy_setopt(
+		    fetch->easy, CURLOPT_POSTREDIR, (long)(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
 	if (fetch_is(fetch, body ? "POST" : "GET"))
 		return bad;
 	bad |= (int)curl_easy_setopt(fetch->easy, CURLOPT_CUSTOMREQUEST, fetch->method);
@@ -166,6 +173,8 @@ fetch_set_options(struct fetch *fetch)
 	bad |= (int)curl_easy_setopt(fetch->easy, CURLOPT_USERAGENT, "futured/" PACKAGE_VERSION);
 	bad |= (int)curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, fetch->headers);
 	bad |= (int)curl_easy_setopt(fetch->easy, CURLOPT_ERRORBUFFER, fetch->words);
+	bad |= (int)curl_easy_setopt(fetch->easy, CURLOPT_TIMEOUT_MS, fetch->timeout_ms);
+	bad |= (int)curl_easy_setopt(fetch->easy, CURLOPT_CONNECTTIMEOUT_MS, fetch->connect_timeout_ms);
 	return bad;
 }
 
@@ -247,17 +256,23 @@ fetch_succeed(struct fetch *fetch, struct outcome *ret_outcome)
 	char *json;
 
 	curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
-	text_printf(&text, "{\"status\":%ld,", status);
+	text_printf(&text, "{\"status\":%ld", status);
+	if (fetch->status_only) {
+		text_add_char(&text, '}');
+		goto out;
+	}
+	text_add_char(&text, ',');
 	fetch_add_headers(fetch, &text);
 	text_printf(&text, ",\"bytes\":%zu,", fetch->received.len);
 	text_add_bytes(&text, "body", "encoding", fetch->received.at, fetch->received.len);
 	text_add_char(&text, '}');
 	if (text.len > wait_max_result(fetch->wait)) {
 		text_done(&text);
-		outcome_set_error(
-		    ret_outcome, JOB_ERROR_RESULT_TOO_LARGE, "http.fetch: the result is longer than [limits] result");
+		outcome_set_error(ret_outcome, JOB_ERROR_RESULT_TOO_LARGE,
+		    "%s: the result is longer than [limits] result", fetch->name);
 		return;
 	}
+out:
 	json = text_steal(&text, &len);
 	outcome_take_result(ret_outcome, json, len);
 }
@@ -290,22 +305,22 @@ fetch_fail(struct fetch *fetch, CURLcode code, struct outcome *ret_outcome)
 	curl_easy_getinfo(fetch->easy, CURLINFO_OS_ERRNO, &os_errno);
 	if (fetch->too_long)
 		outcome_set_error(ret_outcome, JOB_ERROR_RESULT_TOO_LARGE,
-		    "http.fetch: the body is longer than %zu bytes",
+		    "%s: the body is longer than %zu bytes", fetch->name,
 		    fetch->max_bytes < wait_max_result(fetch->wait) ? fetch->max_bytes : wait_max_result(fetch->wait));
 	else if (fetch->headers_too_long)
-		outcome_set_error(
-		    ret_outcome, JOB_ERROR_RESULT_TOO_LARGE, "http.fetch: %s sends too many headers", where);
+		outcome_set_error(ret_outcome, JOB_ERROR_RESULT_TOO_LARGE, "%s: %s sends too many headers", fetch->name,
+		    where);
 	else if (fetch->refused_local)
 		outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR,
-		    "http.fetch: forbidden: %s is a loopback or link-local address", where);
+		    "%s: forbidden: %s is a loopback or link-local address", fetch->name, where);
 	else if (code == CURLE_TOO_MANY_REDIRECTS)
-		outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR, "http.fetch: %s: more than %ld redirects", where,
-		    FETCH_REDIRECTS);
+		outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR, "%s: %s: more than %ld redirects", fetch->name,
+		    where, FETCH_REDIRECTS);
 	else if (code == CURLE_COULDNT_CONNECT && os_errno != 0)
-		outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR, "http.fetch: cannot connect to %s: %s", where,
-		    strerror((int)os_errno));
+		outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR, "%s: cannot connect to %s: %s", fetch->name,
+		    where, strerror((int)os_errno));
 	else
-		outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR, "http.fetch: %s: %s", where, words);
+		outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR, "%s: %s: %s", fetch->name, where, words);
 	free(where);
 }
 
@@ -315,7 +330,7 @@ fetch_over(struct wait *wait, int curl_code)
 	struct fetch *fetch = wait_state(wait);
 	struct outcome outcome = {0};
 
-	if (curl_code == CURLE_OK)
+	if (curl_code == CURLE_OK || (fetch->status_only && fetch->skipped > fetch->max_bytes))
 		fetch_succeed(fetch, &outcome);
 	else
 		fetch_fail(fetch, (CURLcode)curl_code, &outcome);
@@ -331,7 +346,7 @@ fetch_start(struct fetch *fetch)
 	if (fetch->easy == NULL)
 		abort();
 	if (fetch_set_options(fetch) != 0 || fetch_set_callbacks(fetch) != 0 || fetch_set_request(fetch) != 0) {
-		outcome_set_error(&outcome, JOB_ERROR_TASK_ERROR, "http.fetch: this libcurl cannot do it");
+		outcome_set_error(&outcome, JOB_ERROR_TASK_ERROR, "%s: this libcurl cannot do it", fetch->name);
 		wait_finish(fetch->wait, &outcome);
 		return;
 	}
