@@ -76,11 +76,22 @@ answer_finish(struct dispatch *dispatch, struct store_finish *finish)
 	dispatch_step(dispatch, job, FSM_E_FENCED);
 }
 
+/* A job that the store alone has ended as cancelled: whoever wants to know more than that reads its row there. */
+static void
+answer_tell_cancelled(struct dispatch *dispatch, int64_t id, int64_t finished_ms, int64_t seq)
+{
+	struct store_row row = {.id = id, .place = STORE_DONE, .state = JOB_CANCELLED, .seq = seq};
+
+	row.finished_ms = finished_ms;
+	row.started_ms = row.spec.retain_ms = SPEC_NONE;
+	dispatch->stats.cancelled++;
+	dispatch->callbacks.ended(&row, dispatch->callbacks.arg);
+}
+
 static void
 answer_release(struct dispatch *dispatch, struct store_release *release)
 {
 	struct job *job = release->ctx;
-	struct store_end end;
 
 	switch (release->answer) {
 	case STORE_OK:
@@ -94,11 +105,9 @@ answer_release(struct dispatch *dispatch, struct store_release *release)
 		}
 		return;
 	case STORE_CANCELLED:
-		end = (struct store_end){.state = JOB_CANCELLED, .attempt = release->attempt, .started_ms = job->started_ms};
-		end.finished_ms = loop_wall_ms();
-		if (job->cancel_error != NULL)
-			end.json = (struct span){job->cancel_error, strlen(job->cancel_error)};
-		answer_ended(dispatch, job, &end, 0, FSM_E_CANCELLED);
+		answer_uncount(dispatch, job);
+		answer_tell_cancelled(dispatch, job->spec->id, loop_wall_ms(), release->seq);
+		dispatch_step(dispatch, job, FSM_E_CANCELLED);
 		return;
 	default:
 		log_error("job=%lld: the store does not know the attempt that is to be tried again", (long long)job->spec->id);
@@ -228,21 +237,17 @@ answer_cancelled_in_store(struct dispatch *dispatch, const struct store_cancel *
 {
 	struct job *job = job_find(&dispatch->jobs, cancel->id);
 	struct store_end end = {.state = JOB_CANCELLED, .started_ms = SPEC_NONE, .finished_ms = cancel->now_ms, .json = cancel->error};
-	struct store_row row = {.id = cancel->id, .place = STORE_DONE, .state = JOB_CANCELLED, .seq = cancel->seq};
 	const struct cancel_request *request = cancel->ctx;
 	struct line *line;
 
 	if (job == NULL || job->line == NULL) {
-		row.finished_ms = cancel->now_ms;
-		row.started_ms = row.spec.retain_ms = SPEC_NONE;
 		if (job == NULL)
 			queues_count_pending(&dispatch->queues, queues_get(&dispatch->queues, cancel->queue), cancel->job_owner, -1);
 		else if (job->state == FSM_PICKED)
 			dispatch_step(dispatch, job, FSM_E_CANCELLED);
 		else /* pure, and sent before its start was written: its outcome will be fenced */
 			answer_cancel_running(dispatch, job, request);
-		dispatch->stats.cancelled++;
-		dispatch->callbacks.ended(&row, dispatch->callbacks.arg);
+		answer_tell_cancelled(dispatch, cancel->id, cancel->now_ms, cancel->seq);
 		return;
 	}
 	end.attempt = job->attempts;

@@ -76,6 +76,7 @@ struct store_release {
 	int32_t attempt; /* attempts that count from now on */
 	void *ctx;
 	enum store_answer answer; /* STORE_FENCED; STORE_CANCELLED: a cancel request stood in the row: it has ended as cancelled (as by cancel) */
+	int64_t seq;              /* STORE_CANCELLED */
 };
 
 /*

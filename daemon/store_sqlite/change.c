@@ -272,16 +272,17 @@ release_to(struct sq_db *db, const struct store_release *release)
 
 /* It runs by that token still, so a cancel request stands in the row: it ends by it. */
 static int
-release_cancelled(struct sq_db *db, const struct store_release *release)
+release_cancelled(struct sq_db *db, struct store_release *release)
 {
 	sqlite3_stmt *row = db->statements[SQ_RUNNING_GET];
 	char *error = sq_error_text(db->cancelled_error, release->attempt);
-	int64_t now_ms = loop_wall_ms(), seq;
+	int64_t now_ms = loop_wall_ms();
+	bool begun = release->attempt > 0; /* else it was sent, and has not begun */
 	struct store_end end = {
 	    .state = JOB_CANCELLED,
 	    .attempt = release->attempt,
-	    .worker = sqlite3_column_int(row, 0),
-	    .started_ms = sq_column_time(row, 1),
+	    .worker = begun ? sqlite3_column_int(row, 0) : 0,
+	    .started_ms = begun ? sq_column_time(row, 1) : SPEC_NONE,
 	    .finished_ms = now_ms,
 	    .until_ms = change_until(db, now_ms, release->spec->retain_ms),
 	    .json = sq_column_span(row, 2),
@@ -290,7 +291,7 @@ release_cancelled(struct sq_db *db, const struct store_release *release)
 
 	if (end.json.len == 0)
 		end.json = (struct span){error, strlen(error)};
-	result = sq_ends_put(db, release->spec->id, release->spec->webhook != NULL, &end, &seq);
+	result = sq_ends_put(db, release->spec->id, release->spec->webhook != NULL, &end, &release->seq);
 	free(error);
 	return result;
 }

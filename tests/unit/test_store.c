@@ -482,8 +482,9 @@ END_TEST
 
 START_TEST(cancel_request_ends_a_release)
 {
-	struct spec spec = template(1);
+	struct spec spec = template(1), fresh = template(2);
 	const struct store_row *row;
+	int64_t seq;
 
 	put_now(&spec, STORE_RUNNING, 4);
 	cancel(1, NULL);
@@ -496,11 +497,29 @@ START_TEST(cancel_request_ends_a_release)
 	commit();
 	ck_assert_int_eq(batch.release[0].answer, STORE_CANCELLED);
 	ck_assert_int_eq(batch.release[1].answer, STORE_FENCED);
+	seq = batch.release[0].seq;
 	store_batch_clear(&batch);
 	row = read_job(1);
 	ck_assert_int_eq(row->state, JOB_CANCELLED);
 	ck_assert_int_eq(row->attempt, 1);
+	ck_assert_int_ne(row->started_ms, SPEC_NONE);
+	ck_assert_int_eq(row->seq, seq);
 	ck_assert(span_is(row->json, "{\"by\":\"me\"}"));
+	store_read_done(&answer);
+
+	/* One that was sent and has not begun was never started. */
+	put_now(&fresh, STORE_RUNNING, 5);
+	cancel(2, NULL);
+	commit();
+	store_batch_clear(&batch);
+	release(&fresh, 5, SPEC_NONE, 0);
+	commit();
+	ck_assert_int_eq(batch.release[0].answer, STORE_CANCELLED);
+	store_batch_clear(&batch);
+	row = read_job(2);
+	ck_assert_int_eq(row->state, JOB_CANCELLED);
+	ck_assert_int_eq(row->attempt, 0);
+	ck_assert_int_eq(row->started_ms, SPEC_NONE);
 	store_read_done(&answer);
 }
 END_TEST
