@@ -8,7 +8,8 @@ DIR is a build of this tree. Each patch in tests/fault/broken/ (those with NAME 
 
     Promise: 1, accepted is durable                what is broken
     Broken: a submission is answered when …        how
-    Red: story durable.test_an_acknowledged_…      who must see it: `story FILE.NAME`, `unit PROGRAM` or `ledger ARGUMENTS`
+    Red: story durable.test_an_acknowledged_…      who must see it: `story FILE.NAME`, `unit PROGRAM`,
+                                                   `ledger ARGUMENTS` or `race ARGUMENTS`
     Says: what became of a job that was …          a regular expression: what the test that fails says
 
 Red and Says come in pairs, and there may be several. First all those tests must be green with DIR's own programs. Then the
@@ -32,6 +33,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 MADE = ("configure", "aclocal.m4", "config.h.in", "Makefile.in", "build-aux", "m4")  # by autoreconf: make looks at them
 PROGRAMS = ("futured", "futurectl")
+LONG_RUNS = {"ledger": "tests/fault/crash_ledger.py", "race": "tests/fault/race.py"}
 DEADLINE_S = 400
 
 
@@ -46,7 +48,7 @@ class Test:
         self.kind, self.rest = words.split(None, 1)
         self.says = re.compile(says)
         self.words = words
-        if self.kind not in ("story", "unit", "ledger"):
+        if self.kind not in ("story", "unit") and self.kind not in LONG_RUNS:
             raise Wrong("unknown kind of test in: Red: %s" % words)
 
     def target(self):
@@ -59,7 +61,7 @@ class Test:
             return ["tests/run-unit.py", os.path.join(build, "tests/unit", self.rest)]
         if self.kind == "story":
             return ["tests/run-stories.py"] + programs + [self.rest]
-        return ["tests/fault/crash_ledger.py"] + programs + self.rest.split()
+        return [LONG_RUNS[self.kind]] + programs + self.rest.split()
 
 
 class Patch:
@@ -111,7 +113,7 @@ class Lane:
         self.move_paths(build)
 
     def copy_tree(self):
-        names = subprocess.run(["git", "-C", TOP, "ls-files", "-z"], stdout=subprocess.PIPE, check=True).stdout.decode()
+        names = subprocess.run(["git", "-C", TOP, "ls-files", "-coz", "--exclude-standard"], stdout=subprocess.PIPE, check=True).stdout.decode()
         for name in names.split("\0"):
             path = os.path.join(TOP, name)
             if name and os.path.isfile(path):
