@@ -8,7 +8,7 @@
 #include "daemon/request.h"
 #include "proto/selection.h"
 
-enum await_until { AWAIT_ALL, AWAIT_ANY };
+enum await_until { AWAIT_ALL, AWAIT_ANY, AWAIT_FIRST_FAILURE };
 
 struct await_what {
 	struct selection selection; /* taken */
@@ -19,7 +19,7 @@ struct await_what {
 };
 
 /* Takes the request and what->selection. */
-void await_start(struct request *request, const struct await_what *what);
+void await_start(struct request *request, struct await_what *what);
 
 /*
  * The answer to `run`: the job once it has ended, or as it stands when wait_ms (SPEC_NONE: no limit) is over. fresh: its commit has just returned, so it

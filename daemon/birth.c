@@ -333,6 +333,14 @@ birth_webhook_done(int64_t until_ms, void *arg)
 }
 
 static void
+birth_job_changed(int64_t id, enum dispatch_change what, void *arg)
+{
+	struct birth *birth = arg;
+
+	waiters_tell_change(birth->server.waiters, id, what);
+}
+
+static void
 birth_room(void *arg)
 {
 	struct birth *birth = arg;
@@ -344,8 +352,14 @@ static int
 birth_dispatch(struct birth *birth)
 {
 	const struct config *config = &birth->config;
-	const struct dispatch_callbacks callbacks = {
-	    birth_job_ended, birth_job_output, birth_room, birth_webhooks, birth_webhook_settled, birth_fatal, birth};
+	const struct dispatch_callbacks callbacks = {.ended = birth_job_ended,
+	    .output = birth_job_output,
+	    .changed = birth_job_changed,
+	    .room = birth_room,
+	    .webhooks = birth_webhooks,
+	    .webhook_settled = birth_webhook_settled,
+	    .fatal = birth_fatal,
+	    .arg = birth};
 	const struct dispatch_config dispatch = {.ops = &store_sqlite,
 	    .store = birth->store,
 	    .opened = &birth->opened,

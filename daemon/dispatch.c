@@ -32,6 +32,7 @@ void
 dispatch_forget_job(struct dispatch *dispatch, struct job *job)
 {
 	assert(!job->placed && job->slot == NULL && !job->loose);
+	dispatch_no_changes(dispatch, job);
 	job_free(&dispatch->jobs, job);
 }
 
@@ -42,6 +43,7 @@ dispatch_offer(struct dispatch *dispatch, struct job *job)
 	struct job *dropped;
 
 	dispatch_count_running(dispatch, job, false);
+	dispatch_no_changes(dispatch, job);
 	if (!line_offer(line, job, &dropped))
 		dispatch_step(dispatch, job, FSM_E_STORED_FAR);
 	else if (dropped != NULL)
@@ -380,6 +382,7 @@ dispatch_cancel(struct dispatch *dispatch, int64_t id, const char *owner, const 
 	} else if (job != NULL && job->loose) {
 		dispatch_loosen(dispatch, job, false);
 		dispatch_add_start(dispatch, job);
+		dispatch_changed(dispatch, job, DISPATCH_RUNNING);
 		dispatch_do_later(dispatch, NULL, request);
 	} else if (job != NULL && job->sent && job->recorded_in == dispatch->number) {
 		dispatch_do_later(dispatch, NULL, request); /* its start goes with the open batch */
@@ -450,6 +453,51 @@ bool
 dispatch_is_running(const struct job *job)
 {
 	return job->sent && !job->loose && (job->state == FSM_RUNNING || job->state == FSM_STOPPING || job->state == FSM_ENDING || job->state == FSM_HELD);
+}
+
+void
+dispatch_changed(struct dispatch *dispatch, struct job *job, enum dispatch_change what)
+{
+	if (!dispatch_is_running(job) || (what == DISPATCH_RUNNING && job->changes[what] != 0))
+		return;
+	if (job->changes[DISPATCH_RUNNING] != 0 || job->changes[DISPATCH_PROGRESS] != 0)
+		TAILQ_REMOVE(&dispatch->changed, job, changed_link);
+	TAILQ_INSERT_TAIL(&dispatch->changed, job, changed_link);
+	job->changes[what] = ++dispatch->n_changes;
+	dispatch->callbacks.changed(job->spec->id, what, dispatch->callbacks.arg);
+}
+
+void
+dispatch_no_changes(struct dispatch *dispatch, struct job *job)
+{
+	if (job->changes[DISPATCH_RUNNING] != 0 || job->changes[DISPATCH_PROGRESS] != 0)
+		TAILQ_REMOVE(&dispatch->changed, job, changed_link);
+	job->changes[DISPATCH_RUNNING] = job->changes[DISPATCH_PROGRESS] = 0;
+}
+
+static uint64_t
+dispatch_change_of(const struct job *job)
+{
+	return job->changes[0] > job->changes[1] ? job->changes[0] : job->changes[1];
+}
+
+void
+dispatch_each_changed(const struct dispatch *dispatch, uint64_t after, bool (*cb)(const struct job *job, void *arg), void *arg)
+{
+	const struct job *job = TAILQ_LAST(&dispatch->changed, job_list), *first = NULL;
+
+	for (; job != NULL && dispatch_change_of(job) > after; job = TAILQ_PREV(job, job_list, changed_link))
+		first = job;
+	for (job = first; job != NULL; job = TAILQ_NEXT(job, changed_link)) {
+		if (dispatch_is_running(job) && !cb(job, arg))
+			return;
+	}
+}
+
+uint64_t
+dispatch_last_change(const struct dispatch *dispatch)
+{
+	return dispatch->n_changes;
 }
 
 enum job_reason
@@ -545,6 +593,7 @@ dispatch_new(struct loop *loop, const struct dispatch_config *config, const stru
 	dispatch->next_due_ms = config->opened->next_due_ms;
 	TAILQ_INIT(&dispatch->loose);
 	TAILQ_INIT(&dispatch->held);
+	TAILQ_INIT(&dispatch->changed);
 	queues_init(&dispatch->queues, config->window);
 	dispatch_commit_open(dispatch);
 	if (dispatch_run_open(dispatch) < 0) {

@@ -40,14 +40,18 @@ struct dispatch_config {
 	bool http_local;
 };
 
+enum dispatch_change { DISPATCH_RUNNING, DISPATCH_PROGRESS };
+
 struct dispatch_callbacks {
 	/*
 	 * A job has ended, and that is durable. row is whole (with spec, args and json) when the job was in memory; else it has only id, state, seq,
-	 * finished_ms and spec.retain_ms (where known), and row->spec.task is NULL. Lives during the call.
+	 * finished_ms and spec.retain_ms (where known), and row->spec.task is NULL. Lives during the call. Jobs come in the order of seq.
 	 */
 	void (*ended)(const struct store_row *row, void *arg);
 	/* More output of a running command, or a new attempt of it. */
 	void (*output)(int64_t id, void *arg);
+	/* A job is shown as running from now on, or its progress has changed; dispatch_job() has it. */
+	void (*changed)(int64_t id, enum dispatch_change what, void *arg);
 	/* Reading of new requests may go on (dispatch_is_full() was true). */
 	void (*room)(void *arg);
 	/* Jobs that have a webhook have ended, and that is durable. */
@@ -99,6 +103,13 @@ void dispatch_settle_webhook(struct dispatch *dispatch, const struct store_webho
 const struct job *dispatch_job(const struct dispatch *dispatch, int64_t id);
 /* Whether the job is shown as running: it is sent, and its start is written or on its way to be. */
 bool dispatch_is_running(const struct job *job);
+/*
+ * The running jobs of which there was a change behind `after`, by their last one, rising: job->changes tells the number of the last of each kind.
+ * false: that is enough.
+ */
+void dispatch_each_changed(const struct dispatch *dispatch, uint64_t after, bool (*job)(const struct job *job, void *arg), void *arg);
+/* The number of the last change, of whatever job; the first is 1. */
+uint64_t dispatch_last_change(const struct dispatch *dispatch);
 /* Why a pending job waits (place as the store told it). */
 enum job_reason dispatch_reason(const struct dispatch *dispatch, const struct store_row *row);
 /* Too much is on its way to the store: read no more requests. Whoever was told so hears room() later. */

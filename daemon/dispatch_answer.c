@@ -58,6 +58,7 @@ static void
 answer_ended(struct dispatch *dispatch, struct job *job, const struct store_end *end, int64_t seq, enum fsm_event event)
 {
 	answer_uncount(dispatch, job);
+	dispatch_no_changes(dispatch, job);
 	answer_tell(dispatch, job, end, seq);
 	dispatch_step(dispatch, job, event);
 }

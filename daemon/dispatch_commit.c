@@ -145,6 +145,7 @@ commit_record_loose(struct dispatch *dispatch)
 			continue;
 		dispatch_loosen(dispatch, job, false);
 		dispatch_add_start(dispatch, job);
+		dispatch_changed(dispatch, job, DISPATCH_RUNNING);
 	}
 }
 

@@ -73,6 +73,8 @@ struct dispatch {
 
 	struct job_list loose;
 	struct job_list held;
+	struct job_list changed;    /* shown as running, by their last change */
+	uint64_t n_changes;
 	int64_t n_held;
 	uint64_t token_base, token_count;
 	int64_t next_id;
@@ -88,6 +90,10 @@ struct dispatch {
 void dispatch_step(struct dispatch *dispatch, struct job *job, enum fsm_event event);
 void dispatch_forget_job(struct dispatch *dispatch, struct job *job);
 void dispatch_count_running(struct dispatch *dispatch, struct job *job, bool running);
+/* Tells that it is shown as running (if it is, once an attempt), or that its progress has changed. */
+void dispatch_changed(struct dispatch *dispatch, struct job *job, enum dispatch_change what);
+/* It is running no more, or is about to be told as ended. */
+void dispatch_no_changes(struct dispatch *dispatch, struct job *job);
 void dispatch_want_fill(struct dispatch *dispatch, struct line *line);
 /* A row of the store becomes a job of the window; takes the reference of row->spec. */
 struct job *dispatch_adopt(struct dispatch *dispatch, const struct store_ready *row);

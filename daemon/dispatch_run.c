@@ -80,6 +80,7 @@ dispatch_begin_attempt(struct dispatch *dispatch, struct job *job)
 	job->sent_ms = loop_mono_ms();
 	job->recorded_in = 0;
 	job->cause = CAUSE_NONE;
+	dispatch_no_changes(dispatch, job);
 	job->sent = job->settled = job->going_back = job->withdrawn = false;
 	job->worker = 0;
 	job->out_bytes[0] = job->out_bytes[1] = 0;
@@ -94,6 +95,7 @@ dispatch_undo_attempt(struct dispatch *dispatch, struct job *job)
 	job->attempts--;
 	job->started_ms = SPEC_NONE;
 	job->sent = false;
+	dispatch_no_changes(dispatch, job);
 	dispatch->stats.started--;
 	dispatch_count_running(dispatch, job, false);
 }
@@ -207,8 +209,10 @@ dispatch_send(struct dispatch *dispatch, struct job *job)
 		dispatch_not_begun(dispatch, job);
 		return;
 	}
-	if (job->sent)
+	if (job->sent) {
+		dispatch_changed(dispatch, job, DISPATCH_RUNNING);
 		return;
+	}
 	if (!dispatch_hand_over(dispatch, job)) {
 		dispatch_not_begun(dispatch, job);
 		return;
@@ -219,6 +223,7 @@ dispatch_send(struct dispatch *dispatch, struct job *job)
 		dispatch_arm(dispatch, job, job->spec->timeout_ms, dispatch_timed_out_cb);
 	if (job->attempts > 1)
 		dispatch->callbacks.output(job->spec->id, dispatch->callbacks.arg);
+	dispatch_changed(dispatch, job, DISPATCH_RUNNING);
 }
 
 /* ---- stopping -------------------------------------------------------------------------------------------------------------- */

@@ -80,6 +80,8 @@ struct job {
 	TAILQ_ENTRY(job) link;   /* in a line's bucket or aside, or among dispatch's held jobs */
 	TAILQ_ENTRY(job) sent_link;  /* among its slot's jobs */
 	TAILQ_ENTRY(job) loose_link; /* among dispatch's loose jobs */
+	uint64_t changes[2];     /* by enum dispatch_change: the number of the last; 0: none, or it is running no more */
+	TAILQ_ENTRY(job) changed_link; /* among dispatch's changed jobs, where one of these is not 0 */
 	UT_hash_handle hh;       /* in struct jobs */
 };
 TAILQ_HEAD(job_list, job);

@@ -94,6 +94,8 @@ libdaemon_la_SOURCES = \
 	daemon/request.h \
 	daemon/retention.c \
 	daemon/retention.h \
+	daemon/roster.c \
+	daemon/roster.h \
 	daemon/server.h \
 	daemon/session.c \
 	daemon/session.h \
@@ -155,6 +157,8 @@ libdaemon_la_SOURCES = \
 	daemon/waiters.h \
 	daemon/waits.c \
 	daemon/waits.h \
+	daemon/watch.c \
+	daemon/watch.h \
 	daemon/webhook.c \
 	daemon/webhook.h \
 	daemon/worker.c \

@@ -1,5 +1,5 @@
 /*
- * methods_wait: await and output: parameters to await.h and outfile.h, where the waiting is done.
+ * methods_wait: await, watch and output: parameters to await.h, watch.h and outfile.h, where the waiting is done.
  */
 #include <string.h>
 
@@ -9,6 +9,7 @@
 #include "daemon/outfile.h"
 #include "daemon/server.h"
 #include "daemon/spec.h"
+#include "daemon/watch.h"
 
 #define OUTPUT_LIMIT (64 * 1024)
 #define OUTPUT_LIMIT_MAX (1024 * 1024)
@@ -41,8 +42,10 @@ method_await(struct request *request, struct span raw)
 		return;
 	if (strcmp(params.return_when, "any") == 0) {
 		what.until = AWAIT_ANY;
+	} else if (strcmp(params.return_when, "first_failure") == 0) {
+		what.until = AWAIT_FIRST_FAILURE;
 	} else if (strcmp(params.return_when, "all") != 0) {
-		request_fail_param(request, "return_when", "return_when is \"all\" or \"any\" in this version");
+		request_fail_param(request, "return_when", "return_when must be \"all\", \"any\" or \"first_failure\"");
 		return;
 	}
 	if (!methods_read_fields(request, params.fields, &what.fields) ||
@@ -51,6 +54,100 @@ method_await(struct request *request, struct span raw)
 	what.wait_ms = params.wait_ms;
 	what.jobs = params.jobs;
 	await_start(request, &what);
+}
+
+struct watch_params {
+	struct span id, ids, filter, fields, events;
+	char order[16];
+};
+
+static const struct param watch_table[] = {
+    {"id", PARAM_SPAN, PARAM_AT(watch_params, id), 0, 0, 0},
+    {"ids", PARAM_SPAN, PARAM_AT(watch_params, ids), 0, 0, 0},
+    {"filter", PARAM_SPAN, PARAM_AT(watch_params, filter), 0, 0, 0},
+    {"fields", PARAM_SPAN, PARAM_AT(watch_params, fields), 0, 0, 0},
+    {"order", PARAM_TEXT_OF(watch_params, order)},
+    {"events", PARAM_SPAN, PARAM_AT(watch_params, events), 0, 0, 0},
+    {0},
+};
+
+/* 0: it is none. */
+static unsigned
+watch_read_event(struct span name)
+{
+	if (jsonspan_type(name) != JSONSPAN_STRING)
+		return 0;
+	if (jsonspan_is(name, "finished"))
+		return WATCH_E_FINISHED;
+	if (jsonspan_is(name, "running"))
+		return WATCH_E_RUNNING;
+	return jsonspan_is(name, "progress") ? WATCH_E_PROGRESS : 0;
+}
+
+static bool
+watch_read_events(struct request *request, struct span events, unsigned *ret_events)
+{
+	struct jsonspan_iter iter;
+	unsigned found = 0, one = 1;
+	struct span name;
+
+	if (events.len == 0)
+		return true;
+	if (jsonspan_type(events) == JSONSPAN_ARRAY) {
+		jsonspan_iter_init(&iter, events);
+		while (one != 0 && jsonspan_next(&iter, &name))
+			found |= one = watch_read_event(name);
+	}
+	if (found == 0 || one == 0) {
+		request_fail_param(request, "events", "events must be an array of one or more of \"finished\", \"running\" and \"progress\"");
+		return false;
+	}
+	*ret_events = found;
+	return true;
+}
+
+static void
+method_watch(struct request *request, struct span raw)
+{
+	struct watch_params params = {.order = "finished"};
+	struct watch_what what = {.events = WATCH_E_FINISHED, .fields = RENDER_ALL};
+
+	if (!request_params(request, raw, watch_table, &params))
+		return;
+	if (strcmp(params.order, "id") == 0) {
+		what.order = WATCH_ID;
+	} else if (strcmp(params.order, "finished") != 0) {
+		request_fail_param(request, "order", "order must be \"finished\" or \"id\"");
+		return;
+	}
+	if (!watch_read_events(request, params.events, &what.events) || !methods_read_fields(request, params.fields, &what.fields) ||
+	    !methods_read_selection(request, params.id, params.ids, params.filter, &what.selection))
+		return;
+	watch_start(request, &what);
+}
+
+struct unwatch_params {
+	int64_t watch;
+};
+
+static const struct param unwatch_table[] = {
+    {"watch", PARAM_INTEGER, PARAM_AT(unwatch_params, watch), 0, 1, INT64_MAX},
+    {0},
+};
+
+static void
+method_unwatch(struct request *request, struct span raw)
+{
+	struct unwatch_params params = {0};
+
+	if (!request_params(request, raw, unwatch_table, &params))
+		return;
+	if (params.watch == 0)
+		request_fail_param(request, "watch", "watch is needed");
+	else if (watch_stop(request->peer, params.watch) < 0)
+		request_fail(request, RPC_NOT_FOUND, "this connection has no watch %lld", (long long)params.watch);
+	else
+		request_reply_lit(request, "true");
 }
 
 struct output_params {
@@ -91,6 +188,8 @@ method_output(struct request *request, struct span raw)
 
 const struct method methods_wait[] = {
     {"await", ROLE_READER, method_await},
+    {"watch", ROLE_READER, method_watch},
+    {"unwatch", ROLE_READER, method_unwatch},
     {"output", ROLE_READER, method_output},
     {0},
 };

@@ -334,3 +334,15 @@ render_job(struct text *text, const struct dispatch *dispatch, const struct stor
 	}
 	text_add_char(text, '}');
 }
+
+void
+render_running(struct text *text, const struct dispatch *dispatch, const struct job *job, render_fields fields)
+{
+	struct store_row row = {.id = job->spec->id, .place = STORE_RUNNING, .state = JOB_RUNNING, .attempt = job->attempts};
+
+	row.started_ms = job->started_ms;
+	row.finished_ms = row.run_at_ms = SPEC_NONE;
+	row.worker = job->worker;
+	row.spec = *job->spec;
+	render_job(text, dispatch, &row, fields);
+}

@@ -21,6 +21,8 @@ unsigned render_store_fields(render_fields fields);
 
 /* dispatch's memory overrides the row where the job is on its way. */
 void render_job(struct text *text, const struct dispatch *dispatch, const struct store_row *row, render_fields fields);
+/* A job that runs (dispatch_is_running()), as memory has it. */
+void render_running(struct text *text, const struct dispatch *dispatch, const struct job *job, render_fields fields);
 /* The state that render_job would show. */
 enum job_state render_state(const struct dispatch *dispatch, const struct store_row *row);
 

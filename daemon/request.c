@@ -22,6 +22,7 @@ struct reply_batch {
 	struct peer *peer;
 	size_t left;
 	struct text text;
+	struct reply_hook_list hooks;
 };
 
 /* ---- the peer -------------------------------------------------------------------------------------------------------------- */
@@ -109,16 +110,36 @@ peer_end_waits(struct peer *peer)
 	}
 }
 
+void
+peer_begin_bulk(struct peer *peer)
+{
+	peer->n_bulk++;
+}
+
+void
+peer_end_bulk(struct peer *peer)
+{
+	peer->n_bulk--;
+	peer_next_turns(peer);
+	peer->resume(peer);
+}
+
 /* ---- replies --------------------------------------------------------------------------------------------------------------- */
 
 static void
 batch_settle(struct reply_batch *batch)
 {
+	struct reply_hook *hook;
+
 	if (--batch->left > 0)
 		return;
 	if (batch->text.len > 0 && !batch->peer->closed) {
 		text_add_lit(&batch->text, "]\n");
 		batch->peer->send(batch->peer, batch->text.at, batch->text.len);
+	}
+	while ((hook = LIST_FIRST(&batch->hooks)) != NULL) {
+		reply_hook_drop(hook);
+		hook->sent(hook);
 	}
 	peer_unref(batch->peer);
 	text_done(&batch->text);
@@ -131,11 +152,8 @@ request_free(struct request *request)
 	struct reply_batch *batch = request->batch;
 	struct peer *peer = request->peer;
 
-	if (request->bulk) {
-		peer->n_bulk--;
-		peer_next_turns(peer);
-		peer->resume(peer);
-	}
+	if (request->bulk)
+		peer_end_bulk(peer);
 	if (request->id != request->id_room)
 		free(request->id);
 	peer_unref(peer);
@@ -156,6 +174,7 @@ static void
 request_send(struct request *request, struct text *text)
 {
 	struct reply_batch *batch = request->batch;
+	struct reply_hook *hook = request->hook;
 
 	if (!request->notification && !request->peer->closed) {
 		if (batch != NULL) {
@@ -167,7 +186,13 @@ request_send(struct request *request, struct text *text)
 		}
 	}
 	text_done(text);
+	if (hook != NULL && batch != NULL) {
+		LIST_INSERT_HEAD(&batch->hooks, hook, link);
+		hook->listed = true;
+	}
 	request_free(request);
+	if (hook != NULL && batch == NULL)
+		hook->sent(hook);
 }
 
 void
@@ -188,6 +213,22 @@ request_reply(struct request *request, struct text *result)
 	text_add_char(&text, '}');
 	text_done(result);
 	request_send(request, &text);
+}
+
+void
+request_reply_hooked(struct request *request, struct text *result, struct reply_hook *hook)
+{
+	request->hook = hook;
+	request_reply(request, result);
+}
+
+void
+reply_hook_drop(struct reply_hook *hook)
+{
+	if (!hook->listed)
+		return;
+	hook->listed = false;
+	LIST_REMOVE(hook, link);
 }
 
 void
@@ -274,7 +315,7 @@ request_is_bulk(struct request *request)
 	if (request->bulk)
 		return;
 	request->bulk = true;
-	request->peer->n_bulk++;
+	peer_begin_bulk(request->peer);
 }
 
 const char *

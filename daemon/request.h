@@ -43,6 +43,7 @@ struct peer {
 	bool leaving;          /* nothing more is read; it goes when the last reply is out: idle() is called */
 	unsigned refs;         /* the session's own, and one a request */
 	unsigned n_waits;
+	unsigned n_watches;    /* that there ever were: they are numbered by it */
 	unsigned n_bulk;       /* requests under way whose replies may be large: few at a time are read */
 	struct peer_wait_list waits;
 	struct peer_turn_list turns;
@@ -59,6 +60,9 @@ void peer_remove_wait(struct peer *peer, struct peer_wait *wait);
 /* Keeps a place for a wait to come, before what it waits for is accepted; -1 as above. */
 int peer_reserve_wait(struct peer *peer);
 void peer_unreserve_wait(struct peer *peer);
+/* Something large is being read for it: few at a time are, and no requests are read meanwhile. */
+void peer_begin_bulk(struct peer *peer);
+void peer_end_bulk(struct peer *peer);
 /* Calls turn->go() at once, or, in order, when the connection is not clogged any more. */
 void peer_take_turn(struct peer *peer, struct peer_turn *turn);
 void peer_give_up_turn(struct peer *peer, struct peer_turn *turn);
@@ -67,12 +71,21 @@ void peer_next_turns(struct peer *peer);
 /* Ends all its waits, unanswered. */
 void peer_end_waits(struct peer *peer);
 
+/* Something to do when a reply is on its way; in a batch that is when all its replies are. */
+struct reply_hook {
+	void (*sent)(struct reply_hook *hook);
+	bool listed; /* request's */
+	LIST_ENTRY(reply_hook) link;
+};
+LIST_HEAD(reply_hook_list, reply_hook);
+
 struct reply_batch;
 
 struct request {
 	struct peer *peer;
 	struct server *server;
 	struct reply_batch *batch; /* or NULL */
+	struct reply_hook *hook;   /* or NULL */
 	bool notification;
 	bool bulk;       /* its reply may be large and comes later: counted in peer->n_bulk */
 	size_t id_len;
@@ -88,6 +101,9 @@ void request_handle_line(struct peer *peer, struct span line);
 /* Each of these answers and frees the request. The first takes the content of result. */
 void request_reply(struct request *request, struct text *result);
 void request_reply_lit(struct request *request, const char *json);
+/* As request_reply(), and hook->sent() is called, now or later, unless reply_hook_drop() comes before. */
+void request_reply_hooked(struct request *request, struct text *result, struct reply_hook *hook);
+void reply_hook_drop(struct reply_hook *hook);
 /* No answer: whoever asked has left. */
 void request_drop(struct request *request);
 /* {"code":…,"message":formatted,"data":{"code":WORD}} */

@@ -274,6 +274,7 @@ struct store_read {
 	const struct selection_filter *filter; /* NULL: all */
 	const char *owner;                     /* only this owner's; NULL: anybody's */
 	bool desc;
+	bool by_end;                           /* ended jobs alone, in the order of finishing: cursor and next are places in it (seq) */
 	int64_t cursor;                        /* the last id seen, 0 at first */
 	size_t max_rows;
 	size_t max_bytes;

@@ -20,6 +20,7 @@ struct waiters {
 	struct waiter_key *by_id;
 	struct waiter_list many;
 	struct waiter *next; /* of the telling under way */
+	size_t n_changed;    /* waiters that want to know of changes */
 };
 
 struct waiters *
@@ -52,6 +53,7 @@ waiters_add(struct waiters *waiters, struct waiter *waiter)
 
 	waiter->listed = true;
 	waiter->key = NULL;
+	waiters->n_changed += waiter->changed != NULL;
 	if (waiter->n_ranges != 1 || waiter->ranges[0].first != waiter->ranges[0].last) {
 		TAILQ_INSERT_TAIL(&waiters->many, waiter, link);
 		return;
@@ -75,6 +77,7 @@ waiters_remove(struct waiters *waiters, struct waiter *waiter)
 	if (!waiter->listed)
 		return;
 	waiter->listed = false;
+	waiters->n_changed -= waiter->changed != NULL;
 	if (waiters->next == waiter)
 		waiters->next = TAILQ_NEXT(waiter, link);
 	if (key == NULL) {
@@ -104,21 +107,54 @@ waiter_has(const struct waiter *waiter, int64_t id)
 	return low < waiter->n_ranges && waiter->ranges[low].first <= id;
 }
 
-void
-waiters_tell(struct waiters *waiters, const struct store_row *row)
+/* What is told: row, or a change of id. */
+struct waiters_news {
+	const struct store_row *row;
+	int64_t id;
+	enum dispatch_change change;
+};
+
+static void
+waiter_hear(struct waiter *waiter, const struct waiters_news *news)
+{
+	if (news->row != NULL)
+		waiter->ended(waiter, news->row);
+	else if (waiter->changed != NULL)
+		waiter->changed(waiter, news->id, news->change);
+}
+
+static void
+waiters_spread(struct waiters *waiters, const struct waiters_news *news)
 {
 	struct waiter_key *key;
 	struct waiter *waiter;
 
-	HASH_FIND(hh, waiters->by_id, &row->id, sizeof(row->id), key);
+	HASH_FIND(hh, waiters->by_id, &news->id, sizeof(news->id), key);
 	for (waiter = key != NULL ? TAILQ_FIRST(&key->list) : NULL; waiter != NULL; waiter = waiters->next) {
 		waiters->next = TAILQ_NEXT(waiter, link);
-		waiter->ended(waiter, row);
+		waiter_hear(waiter, news);
 	}
 	for (waiter = TAILQ_FIRST(&waiters->many); waiter != NULL; waiter = waiters->next) {
 		waiters->next = TAILQ_NEXT(waiter, link);
-		if (waiter_has(waiter, row->id))
-			waiter->ended(waiter, row);
+		if (waiter_has(waiter, news->id))
+			waiter_hear(waiter, news);
 	}
 	waiters->next = NULL;
+}
+
+void
+waiters_tell(struct waiters *waiters, const struct store_row *row)
+{
+	const struct waiters_news news = {.row = row, .id = row->id};
+
+	waiters_spread(waiters, &news);
+}
+
+void
+waiters_tell_change(struct waiters *waiters, int64_t id, enum dispatch_change what)
+{
+	const struct waiters_news news = {.id = id, .change = what};
+
+	if (waiters->n_changed > 0)
+		waiters_spread(waiters, &news);
 }

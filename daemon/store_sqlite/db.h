@@ -125,7 +125,7 @@ enum sq_statement {
 	SQ_WEBHOOK_DUE,
 	SQ_WEBHOOK_NEXT,
 	SQ_SCAN, /* SQ_SCAN_KINDS of them: a driving table, rising or falling */
-	SQ_SCAN_LAST = SQ_SCAN + 5,
+	SQ_SCAN_LAST = SQ_SCAN + 6,
 	SQ_STATEMENTS,
 };
 

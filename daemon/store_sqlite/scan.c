@@ -5,7 +5,8 @@
  * and joins the rest only for rows that fit. Three functions of ours stand in it: look(id) holds it to the ranges,
  * notes where it is and looks at the clock; fits(…) is the filter, on the numbers of names, so that nothing is compared
  * twice in a row; stopped() lets the rest through when look() has had enough. A gap between ranges that is long is
- * jumped by starting anew behind it.
+ * jumped by starting anew behind it. In the order of finishing the walk is along done's index of that, look_end() stands
+ * for look(), and nothing is jumped.
  *
  * The answer's texts are copied into an arena, since the next commit may change what the row pointed to.
  */
@@ -21,7 +22,9 @@
 #define SCAN_US	    2000
 #define SCAN_STRIDE 64 /* rows between looks at the clock */
 #define SCAN_MISSES 4  /* rows outside the ranges before it jumps */
-#define ARENA_BLOCK (32 << 10)
+/* Thousands of reads may wait for the loop with a row each, so the first block is small. */
+#define ARENA_BLOCK	(1 << 10)
+#define ARENA_BLOCK_MAX (32 << 10)
 
 enum scan_stop { SCAN_GOES_ON, SCAN_TIME, SCAN_GAP, SCAN_FULL, SCAN_CORRUPT };
 
@@ -29,7 +32,7 @@ struct sq_scan {
 	struct sq_db *db;
 	struct store_read *read;
 	enum scan_stop stop;
-	int64_t at;   /* the id that look() saw last */
+	int64_t at;   /* the id (by_end: the place) that look() saw last */
 	size_t range; /* rising: the first range not behind us; falling: as many ranges are left */
 	unsigned looked, stride, misses;
 	int64_t deadline_us;
@@ -38,7 +41,7 @@ struct sq_scan {
 
 	size_t capacity; /* of read->rows */
 	size_t bytes;
-	size_t block_left;		  /* of the arena's first block */
+	size_t block_size, block_left;	  /* of the arena's first block */
 	int64_t copied_line, copied_task; /* whose texts stand in the arena already */
 	const char *owner, *queue, *task_name;
 };
@@ -81,6 +84,26 @@ scan_look(struct sq_scan *scan, int64_t id)
 	scan->misses = 0;
 	scan->stop = SCAN_GAP;
 	return true;
+}
+
+static size_t scan_ranges_before(const struct store_read *read, int64_t id);
+
+/* Ids come in any order here. */
+static bool
+scan_look_end(struct sq_scan *scan, int64_t id, int64_t seq)
+{
+	const struct store_read *read = scan->read;
+	size_t range;
+
+	if (scan->stop != SCAN_GOES_ON)
+		return true;
+	scan->at = seq;
+	if (++scan->looked % scan->stride == 0 && clock_mono_us() > scan->deadline_us) {
+		scan->stop = SCAN_TIME;
+		return true;
+	}
+	range = scan_ranges_before(read, id);
+	return range < read->n_ranges && read->ranges[range].first <= id;
 }
 
 static bool
@@ -151,6 +174,15 @@ scan_sql_look(sqlite3_context *context, int argc, sqlite3_value **argv)
 }
 
 static void
+scan_sql_look_end(sqlite3_context *context, int argc, sqlite3_value **argv)
+{
+	struct sq_db *db = sqlite3_user_data(context);
+
+	(void)argc;
+	sqlite3_result_int(context, scan_look_end(db->scan, sqlite3_value_int64(argv[0]), sqlite3_value_int64(argv[1])));
+}
+
+static void
 scan_sql_fits(sqlite3_context *context, int argc, sqlite3_value **argv)
 {
 	struct sq_db *db = sqlite3_user_data(context);
@@ -174,6 +206,8 @@ sq_scan_register(struct sq_db *db)
 {
 	int rc = sqlite3_create_function(db->sqlite, "look", 1, SQLITE_UTF8, db, scan_sql_look, NULL, NULL);
 
+	if (rc == SQLITE_OK)
+		rc = sqlite3_create_function(db->sqlite, "look_end", 2, SQLITE_UTF8, db, scan_sql_look_end, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_create_function(db->sqlite, "fits", 3, SQLITE_UTF8, db, scan_sql_fits, NULL, NULL);
 	if (rc == SQLITE_OK)
@@ -214,9 +248,11 @@ scan_copy(struct sq_scan *scan, const char *bytes, size_t len)
 	char *copy;
 
 	if (scan->block_left < len + 1) {
-		size_t size = len + 1 > ARENA_BLOCK / 4 ? len + 1 : ARENA_BLOCK;
+		size_t usual = scan->block_size == 0 ? ARENA_BLOCK : scan->block_size * 2;
+		size_t size = len + 1 > usual / 4 ? len + 1 : usual;
 		void **block = mem_grow(NULL, 1, sizeof(void *) + size);
 
+		scan->block_size = usual < ARENA_BLOCK_MAX ? usual : ARENA_BLOCK_MAX / 2;
 		*block = read->arena;
 		read->arena = block;
 		scan->block_left = size;
@@ -344,6 +380,10 @@ scan_add(struct sq_scan *scan, sqlite3_stmt *row)
 	struct store_read *read = scan->read;
 	struct store_row *ret;
 
+	if (read->rows == NULL) { /* most are of one job */
+		read->rows = mem_new(sizeof(*read->rows));
+		scan->capacity = 1;
+	}
 	read->rows = mem_room(read->rows, read->n_rows, &scan->capacity, sizeof(*read->rows));
 	ret = &read->rows[read->n_rows];
 	*ret = (struct store_row){.id = sqlite3_column_int64(row, 0),
@@ -372,6 +412,8 @@ scan_statement(const struct store_read *read)
 	unsigned states = read->filter != NULL ? read->filter->states : 0;
 	int by = 0;
 
+	if (read->by_end)
+		return SQ_SCAN_LAST;
 	if (states != 0 && (states & ~ended) == 0)
 		by = 2;
 	else if (states == 1u << JOB_RUNNING)
@@ -406,6 +448,10 @@ scan_bind(struct sq_scan *scan, enum sq_statement which)
 
 	if (read->n_ranges == 0)
 		return false;
+	if (read->by_end) {
+		sq_bind(scan->db, which, 1, read->next);
+		return true;
+	}
 	if (read->desc) {
 		high = read->next > 0 ? read->next - 1 : ranges[read->n_ranges - 1].last;
 		scan->range = scan_ranges_before(read, high + 1);

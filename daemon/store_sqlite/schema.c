@@ -62,6 +62,7 @@ static const char schema_sql[] =
     "until, "
     "worker, output, user_us, system_us, max_rss_kib, json TEXT);"
     "CREATE INDEX done_until ON done (until);"
+    "CREATE INDEX done_seq ON done (seq);"
     /* the jobs id … id + count - 1 came by this key of owner (a name); kept until then, and while one of them is known
      */
     "CREATE TABLE key (owner, key TEXT, id NOT NULL, count NOT NULL, digest BLOB NOT NULL, until NOT NULL, "

@@ -27,7 +27,8 @@ _Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PRO
 /*
  * A scan: ?1 and ?2 bound the ids, ?3 are the fields, ?4 the wanted states. look() holds the driving table to the
  * ranges and to its time; when it has had enough it lets one row through, and so does all behind it: then stopped() is
- * true. +j.id has no affinity, as ready.id has none: else the index would not serve the comparison.
+ * true. +j.id has no affinity, as ready.id has none: else the index would not serve the comparison. In the order of
+ * finishing ?1 is the place behind which it begins, and look_end() does what look() does.
  */
 #define SCAN_JOB "SELECT " JOB_BUT_ARGS ", iif(?3 & 2, j.args, NULL), "
 #define SCAN_DONE                                                                                        \
@@ -54,6 +55,11 @@ _Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PRO
 	    " FROM done d CROSS JOIN job j ON j.id = d.id "                                                   \
 	    "WHERE d.id BETWEEN ?1 AND ?2 AND iif(look(d.id), (?4 >> d.state) & 1 OR stopped(), 0) AND " FITS \
 	    " ORDER BY d.id " order
+#define SCAN_BY_END                                                                                                  \
+	SCAN_JOB SCAN_DONE NO_RUNNING NO_PENDING                                                                     \
+	    " FROM done d INDEXED BY done_seq CROSS JOIN job j ON j.id = d.id "                                      \
+	    "WHERE d.seq > ?1 AND iif(look_end(d.id, d.seq), (?4 >> d.state) & 1 OR stopped(), 0) AND " FITS         \
+	    " ORDER BY d.seq"
 #define SCAN_BY_RUNNING(order)                                                               \
 	SCAN_JOB NO_DONE ", r.attempt, r.worker, r.started, r.cancel IS NOT NULL" NO_PENDING \
 			 " FROM running r CROSS JOIN job j ON j.id = r.id "                  \
@@ -185,6 +191,7 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_SCAN + 3] = SCAN_BY_DONE("DESC"),
     [SQ_SCAN + 4] = SCAN_BY_RUNNING(""),
     [SQ_SCAN + 5] = SCAN_BY_RUNNING("DESC"),
+    [SQ_SCAN + 6] = SCAN_BY_END,
 };
 
 int sq_statements_prepare(struct sq_db *db)
