@@ -50,7 +50,7 @@
 #define EXIT_CONFIG 78
 #define END_DEADLINE_MS 30000
 
-static const struct method *const birth_methods[] = {methods_submit, methods_look, methods_wait, methods_control, methods_info, NULL};
+static const struct method *const birth_methods[] = {methods_submit, methods_look, methods_wait, methods_control, methods_queues, methods_info, NULL};
 
 struct birth {
 	struct config config;

@@ -207,19 +207,11 @@ dispatch_turn(void *arg)
 static const char *
 dispatch_limit_reached(struct dispatch *dispatch, const struct spec *from, int64_t count)
 {
-	struct queue *queue, *next;
-
 	if (dispatch->queues.pending + count > dispatch->config.pending)
 		return "[limits] pending";
 	if (queues_owner_pending(&dispatch->queues, from->owner) + count > dispatch->config.pending_per_owner)
 		return "[limits] pending_per_owner";
-	if (dispatch->queues.n >= dispatch->config.n_queues && queues_find(&dispatch->queues, from->queue) == NULL) {
-		HASH_ITER(hh, dispatch->queues.by_name, queue, next)
-			queues_release(&dispatch->queues, queue);
-		if (dispatch->queues.n >= dispatch->config.n_queues)
-			return "[limits] queues";
-	}
-	return NULL;
+	return dispatch_has_room_for_queue(dispatch, from->queue) ? NULL : "[limits] queues";
 }
 
 /* The job is added and started in one. */
@@ -234,7 +226,7 @@ dispatch_put_running(struct dispatch *dispatch, struct job *job, struct store_pu
 }
 
 /*
- * Whether nothing must go before it: nothing of its pool is ready, nothing of its line is in the store alone or (a pure job's order cannot be told) on
+ * Whether its queue may start a job and nothing must go before it: nothing of its pool is ready, nothing of its line is in the store alone or (a pure job's order cannot be told) on
  * its way there.
  */
 static bool
@@ -243,6 +235,8 @@ dispatch_is_first(const struct dispatch *dispatch, const struct job *job)
 	uint8_t pool = job->spec->pool;
 	const struct line *line;
 
+	if (queue_is_paused(job->queue) || queue_is_at_limit(job->queue))
+		return false;
 	if (queues_head(&dispatch->queues, pool) != NULL || (job->queue->lanes[pool].adding > 0 && !job->spec->pure))
 		return false;
 	line = queues_find_line(job->queue, pool, job->spec->owner);
@@ -500,19 +494,6 @@ dispatch_last_change(const struct dispatch *dispatch)
 	return dispatch->n_changes;
 }
 
-enum job_reason
-dispatch_reason(const struct dispatch *dispatch, const struct store_row *row)
-{
-	const struct job *head;
-
-	if (row->place == STORE_WAITING)
-		return REASON_AFTER;
-	if (row->place == STORE_DELAYED)
-		return row->attempt > 0 ? REASON_RETRYING : REASON_DELAYED;
-	head = queues_head(&dispatch->queues, row->spec.pool);
-	return head != NULL && head->spec->id == row->id ? REASON_READY : REASON_CAPACITY;
-}
-
 bool
 dispatch_is_full(struct dispatch *dispatch)
 {
@@ -600,6 +581,7 @@ dispatch_new(struct loop *loop, const struct dispatch_config *config, const stru
 		dispatch_free(dispatch);
 		return NULL;
 	}
+	dispatch_adopt_settings(dispatch, config->opened);
 	dispatch_adopt_lines(dispatch, config->opened);
 	loop_after_turn(loop, dispatch_turn, dispatch);
 	return dispatch;

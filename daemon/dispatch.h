@@ -87,6 +87,21 @@ typedef void (*dispatch_cancel_cb)(int64_t id, enum store_answer answer, enum st
 void dispatch_cancel(struct dispatch *dispatch, int64_t id, const char *owner, const char *by, const char *why, int64_t grace_ms,
     dispatch_cancel_cb cb, void *ctx);
 
+/* What of a queue is to be set; what is not set here is left as it is. */
+struct dispatch_setting {
+	bool sets_paused, paused;
+	bool sets_limit;
+	int64_t limit; /* SPEC_NONE: none */
+};
+/* cb is told, once, later, how its commit went. */
+typedef void (*dispatch_setting_cb)(enum store_verdict verdict, const char *reason, void *ctx);
+/*
+ * Sets a queue, which comes to be if it is new. Once cb has been told that it is durable, no job of a paused queue starts any more. 0, or (cb is not called)
+ * RPC_BUSY with *ret_what the limit that is reached, or RPC_SHUTTING_DOWN.
+ */
+int dispatch_set_queue(struct dispatch *dispatch, const char *name, const struct dispatch_setting *what, dispatch_setting_cb cb, void *ctx,
+    const char **ret_what);
+
 /* Reads; they see all that was asked of dispatch before. */
 void dispatch_read(struct dispatch *dispatch, struct store_read *read);
 void dispatch_survey(struct dispatch *dispatch, struct store_survey *survey);
@@ -110,7 +125,7 @@ bool dispatch_is_running(const struct job *job);
 void dispatch_each_changed(const struct dispatch *dispatch, uint64_t after, bool (*job)(const struct job *job, void *arg), void *arg);
 /* The number of the last change, of whatever job; the first is 1. */
 uint64_t dispatch_last_change(const struct dispatch *dispatch);
-/* Why a pending job waits (place as the store told it). */
+/* Why a pending job waits (place as the store told it; with STORE_FIELD_SPEC). */
 enum job_reason dispatch_reason(const struct dispatch *dispatch, const struct store_row *row);
 /* Too much is on its way to the store: read no more requests. Whoever was told so hears room() later. */
 bool dispatch_is_full(struct dispatch *dispatch);

@@ -463,6 +463,8 @@ dispatch_answer_refused(struct dispatch *dispatch, struct store_batch *batch)
 		line_fill_failed(batch->fill[i].ctx);
 	for (size_t i = 0; i < batch->n_webhook; i++)
 		dispatch->callbacks.webhook_settled(batch->webhook[i].ctx, false, dispatch->callbacks.arg);
+	for (size_t i = 0; i < batch->n_setting; i++)
+		dispatch_answer_setting(dispatch, &batch->setting[i], batch->verdict, batch->reason);
 	dispatch->no_room = true;
 }
 
@@ -492,7 +494,9 @@ dispatch_answer_unknown(struct dispatch *dispatch, struct store_batch *batch)
 		request->cb(request->id, STORE_FENCED, batch->verdict, batch->reason, request->ctx);
 		dispatch_cancel_request_free(request);
 	}
-	batch->n_put = batch->n_cancel = 0;
+	for (size_t i = 0; i < batch->n_setting; i++)
+		dispatch_answer_setting(dispatch, &batch->setting[i], batch->verdict, batch->reason);
+	batch->n_put = batch->n_cancel = batch->n_setting = 0;
 	dispatch->callbacks.fatal(EXIT_STORE, dispatch->callbacks.arg);
 }
 
@@ -524,6 +528,8 @@ dispatch_answer_committed(struct dispatch *dispatch, struct store_batch *batch)
 		dispatch->callbacks.webhook_settled(batch->webhook[i].ctx, true, dispatch->callbacks.arg);
 	if (batch->new_webhooks > 0)
 		dispatch->callbacks.webhooks(dispatch->callbacks.arg);
+	for (size_t i = 0; i < batch->n_setting; i++)
+		dispatch_answer_setting(dispatch, &batch->setting[i], STORE_COMMITTED, NULL);
 	dispatch->next_due_ms = batch->next_due_ms;
 }
 

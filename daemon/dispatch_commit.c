@@ -241,7 +241,8 @@ commit_must_hold(struct dispatch *dispatch)
 	int64_t now_us;
 
 	if (dispatch->n_early == 0 || dispatch->n_early + dispatch->n_folded != open->n_put || open->n_put > HOLD_MAX ||
-	    open->n_finish + open->n_release + open->n_cancel + open->n_start + open->n_fill + open->n_forget + open->n_webhook > 0 ||
+	    open->n_finish + open->n_release + open->n_cancel + open->n_start + open->n_fill + open->n_forget + open->n_webhook +
+		open->n_setting > 0 ||
 	    open->promote.wanted || dispatch->n_later > 0)
 		return false;
 	now_us = clock_mono_us();
@@ -290,7 +291,7 @@ commit_forget_cancel(struct cancel_request *request)
 }
 
 static void
-commit_forget_batch(struct store_batch *batch)
+commit_forget_batch(struct dispatch *dispatch, struct store_batch *batch)
 {
 	for (size_t i = 0; i < batch->n_put; i++) {
 		if (batch->put[i].items.len > 0) {
@@ -303,6 +304,8 @@ commit_forget_batch(struct store_batch *batch)
 	}
 	for (size_t i = 0; i < batch->n_cancel; i++)
 		commit_forget_cancel(batch->cancel[i].ctx);
+	for (size_t i = 0; i < batch->n_setting; i++)
+		dispatch_answer_setting(dispatch, &batch->setting[i], STORE_UNKNOWN, "the daemon is ending");
 	store_batch_done(batch);
 }
 
@@ -344,8 +347,8 @@ dispatch_commit_close(struct dispatch *dispatch)
 	free(dispatch->later);
 	commit_refuse_reads(dispatch);
 	free(dispatch->reads);
-	commit_forget_batch(&dispatch->batches[0]);
-	commit_forget_batch(&dispatch->batches[1]);
+	commit_forget_batch(dispatch, &dispatch->batches[0]);
+	commit_forget_batch(dispatch, &dispatch->batches[1]);
 	event_free(dispatch->due);
 	event_free(dispatch->retry);
 	event_free(dispatch->hold);

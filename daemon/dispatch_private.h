@@ -1,6 +1,6 @@
 /*
- * dispatch_private: what the files of dispatch share: dispatch.c (requests and picking), dispatch_run.c (where jobs run), dispatch_end.c (how they
- * end), dispatch_commit.c (what is sent to the store) and dispatch_answer.c (what it says).
+ * dispatch_private: what the files of dispatch share: dispatch.c (requests and picking), dispatch_queue.c (settings of queues), dispatch_run.c (where jobs
+ * run), dispatch_end.c (how they end), dispatch_commit.c (what is sent to the store) and dispatch_answer.c (what it says).
  */
 #ifndef DAEMON_DISPATCH_PRIVATE_H
 #define DAEMON_DISPATCH_PRIVATE_H
@@ -97,6 +97,12 @@ void dispatch_no_changes(struct dispatch *dispatch, struct job *job);
 void dispatch_want_fill(struct dispatch *dispatch, struct line *line);
 /* A row of the store becomes a job of the window; takes the reference of row->spec. */
 struct job *dispatch_adopt(struct dispatch *dispatch, const struct store_ready *row);
+
+/* dispatch_queue.c */
+void dispatch_adopt_settings(struct dispatch *dispatch, const struct store_opened *opened);
+void dispatch_answer_setting(struct dispatch *dispatch, const struct store_setting *setting, enum store_verdict verdict, const char *reason);
+/* Whether the queue is there or may be made. */
+bool dispatch_has_room_for_queue(struct dispatch *dispatch, const char *name);
 
 /* dispatch_run.c: where jobs run */
 /* Reserves what the job needs to run now: false when there is none. */

@@ -213,6 +213,10 @@ dispatch_send(struct dispatch *dispatch, struct job *job)
 		dispatch_changed(dispatch, job, DISPATCH_RUNNING);
 		return;
 	}
+	if (queue_is_paused(job->queue)) { /* since its start was asked for */
+		dispatch_not_begun(dispatch, job);
+		return;
+	}
 	if (!dispatch_hand_over(dispatch, job)) {
 		dispatch_not_begun(dispatch, job);
 		return;

@@ -35,6 +35,7 @@ libdaemon_la_SOURCES = \
 	daemon/dispatch_commit.c \
 	daemon/dispatch_end.c \
 	daemon/dispatch_private.h \
+	daemon/dispatch_queue.c \
 	daemon/dispatch_run.c \
 	daemon/fdpass.c \
 	daemon/fdpass.h \
@@ -67,6 +68,7 @@ libdaemon_la_SOURCES = \
 	daemon/methods_control.c \
 	daemon/methods_info.c \
 	daemon/methods_look.c \
+	daemon/methods_queues.c \
 	daemon/methods_submit.c \
 	daemon/methods_wait.c \
 	daemon/multi.c \
@@ -124,6 +126,7 @@ libdaemon_la_SOURCES = \
 	daemon/store_sqlite/recover.c \
 	daemon/store_sqlite/scan.c \
 	daemon/store_sqlite/schema.c \
+	daemon/store_sqlite/settings.c \
 	daemon/store_sqlite/statements.c \
 	daemon/store_sqlite/survey.c \
 	daemon/store_sqlite/thread.c \

@@ -1,5 +1,5 @@
 /*
- * methods_info: hello, ping, and what there is to know of the daemon itself: tasks, queues, stats.
+ * methods_info: hello, ping, and what there is to know of the daemon itself: tasks, stats.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -96,77 +96,6 @@ method_tasks(struct request *request, struct span raw)
 	request_reply(request, &result);
 }
 
-/* ---- queues ---------------------------------------------------------------------------------------------------------------- */
-
-struct queues_request {
-	struct request *request;
-	struct store_survey survey;
-};
-
-static void
-queues_add(struct text *result, const struct queue *queue, int64_t oldest_ms)
-{
-	int64_t age_ms = loop_wall_ms() - oldest_ms;
-
-	text_printf(result, "%s{\"queue\":", result->len > 1 ? "," : "");
-	text_add_quoted(result, queue->name);
-	text_printf(result, ",\"limit\":null,\"paused\":false,\"pending\":%lld,\"running\":%lld,\"oldest_s\":", (long long)queue->pending,
-	    (long long)queue->running);
-	if (oldest_ms == SPEC_NONE)
-		text_add_lit(result, "null");
-	else
-		text_add_seconds_ms(result, age_ms > 0 ? age_ms : 0);
-	text_add_char(result, '}');
-}
-
-static void
-queues_done_cb(struct store_survey *survey, void *arg)
-{
-	struct queues_request *queues = arg;
-	struct text result = {0};
-
-	if (survey->error != 0) {
-		request_fail(queues->request, RPC_INTERNAL, "the store could not be read");
-	} else {
-		text_add_char(&result, '[');
-		for (size_t i = 0; i < survey->n_queues; i++) {
-			const struct queue *queue =
-			    queues_find(dispatch_queues(queues->request->server->dispatch), survey->queues[i].queue);
-
-			if (queue != NULL)
-				queues_add(&result, queue, survey->queues[i].submitted_ms);
-		}
-		text_add_char(&result, ']');
-		request_reply(queues->request, &result);
-	}
-	for (size_t i = 0; i < survey->n_queues; i++)
-		free((char *)(uintptr_t)survey->queues[i].queue);
-	free(survey->queues);
-	free(queues);
-}
-
-static void
-method_queues(struct request *request, struct span raw)
-{
-	static const struct param none[] = {{0}};
-	struct queues *all = dispatch_queues(request->server->dispatch);
-	struct queues_request *queues;
-	struct queue *queue, *next;
-
-	if (!request_params(request, raw, none, NULL))
-		return;
-	queues = mem_new(sizeof(*queues));
-	queues->request = request;
-	queues->survey.queues = mem_new_array(all->n, sizeof(*queues->survey.queues));
-	HASH_ITER(hh, all->by_name, queue, next) {
-		queues->survey.queues[queues->survey.n_queues++] =
-		    (struct store_oldest){.queue = mem_text(queue->name), .submitted_ms = SPEC_NONE};
-	}
-	queues->survey.done = queues_done_cb;
-	queues->survey.arg = queues;
-	dispatch_survey(request->server->dispatch, &queues->survey);
-}
-
 /* ---- stats ----------------------------------------------------------------------------------------------------------------- */
 
 struct stats_request {
@@ -254,7 +183,6 @@ const struct method methods_info[] = {
     {"hello", ROLE_NONE, method_hello},
     {"ping", ROLE_NONE, method_ping},
     {"tasks", ROLE_READER, method_tasks},
-    {"queues", ROLE_READER, method_queues},
     {"stats", ROLE_READER, method_stats},
     {0},
 };

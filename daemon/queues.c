@@ -69,6 +69,7 @@ queues_get(struct queues *queues, const char *name)
 	queue = mem_new(sizeof(*queue));
 	queue->name = mem_text(name);
 	TAILQ_INIT(&queue->lines);
+	queue->asked = queue->durable = (struct queue_settings){.limit = SPEC_NONE};
 	for (uint8_t i = 0; i < POOL_COUNT; i++) {
 		TAILQ_INIT(&queue->lanes[i].ring);
 		queue->lanes[i].queue = queue;
@@ -79,10 +80,35 @@ queues_get(struct queues *queues, const char *name)
 	return queue;
 }
 
+static int64_t
+queue_limit(const struct queue *queue)
+{
+	int64_t asked = queue->asked.limit, durable = queue->durable.limit;
+
+	if (asked == SPEC_NONE || durable == SPEC_NONE)
+		return asked == SPEC_NONE ? durable : asked;
+	return asked < durable ? asked : durable;
+}
+
+bool
+queue_is_paused(const struct queue *queue)
+{
+	return queue->asked.paused || queue->durable.paused;
+}
+
+bool
+queue_is_at_limit(const struct queue *queue)
+{
+	int64_t limit = queue_limit(queue);
+
+	return limit != SPEC_NONE && queue->running >= limit;
+}
+
 void
 queues_release(struct queues *queues, struct queue *queue)
 {
-	if (queue->pending == 0 && queue->running == 0 && TAILQ_EMPTY(&queue->lines))
+	if (queue->pending == 0 && queue->running == 0 && TAILQ_EMPTY(&queue->lines) && queue->changing == 0 &&
+	    !queue_is_paused(queue) && queue_limit(queue) == SPEC_NONE)
 		queues_free_queue(queues, queue);
 }
 
@@ -136,6 +162,27 @@ queues_tidy_line(struct queues *queues, struct line *line)
 	queues_release(queues, queue);
 }
 
+static void
+queues_relist_lane(struct queues *queues, struct queue_lane *lane)
+{
+	bool open = !TAILQ_EMPTY(&lane->ring) && !queue_is_paused(lane->queue) && !queue_is_at_limit(lane->queue);
+
+	if (open == lane->listed)
+		return;
+	if (open)
+		TAILQ_INSERT_TAIL(&queues->rings[lane->pool], lane, link);
+	else
+		TAILQ_REMOVE(&queues->rings[lane->pool], lane, link);
+	lane->listed = open;
+}
+
+void
+queues_reset(struct queues *queues, struct queue *queue)
+{
+	for (int i = 0; i < POOL_COUNT; i++)
+		queues_relist_lane(queues, &queue->lanes[i]);
+}
+
 void
 queues_relist(struct queues *queues, struct line *line)
 {
@@ -148,13 +195,7 @@ queues_relist(struct queues *queues, struct line *line)
 		TAILQ_REMOVE(&lane->ring, line, ring);
 		line->listed = false;
 	}
-	if (!TAILQ_EMPTY(&lane->ring) && !lane->listed) {
-		TAILQ_INSERT_TAIL(&queues->rings[line->pool], lane, link);
-		lane->listed = true;
-	} else if (TAILQ_EMPTY(&lane->ring) && lane->listed) {
-		TAILQ_REMOVE(&queues->rings[line->pool], lane, link);
-		lane->listed = false;
-	}
+	queues_relist_lane(queues, lane);
 }
 
 struct job *
@@ -210,6 +251,8 @@ queues_count_running(struct queues *queues, struct queue *queue, int64_t n)
 {
 	queue->running += n;
 	queues->running += n;
+	if (queue_limit(queue) != SPEC_NONE)
+		queues_reset(queues, queue);
 }
 
 int64_t

@@ -2,7 +2,7 @@
  * queues: the named queues, their lines and counts, and the rings from which the next job is picked.
  *
  * Rings make turns fair: within a pool queues take turns, within a queue the owners do. A line is in its ring while its window has a head,
- * a queue is in its pool's ring while one of its lines is. Loop thread; no I/O.
+ * a queue is in its pool's ring while one of its lines is and its settings let it start jobs. Loop thread; no I/O.
  */
 #ifndef DAEMON_QUEUES_H
 #define DAEMON_QUEUES_H
@@ -24,12 +24,20 @@ struct queue_lane {
 };
 TAILQ_HEAD(queue_lane_list, queue_lane);
 
+struct queue_settings {
+	bool paused;
+	int64_t limit; /* jobs that may run at once; SPEC_NONE: any number */
+};
+
 struct queue {
 	char *name;
 	int64_t pending; /* not running, not ended; delayed ones too */
 	int64_t running;
 	struct queue_lane lanes[POOL_COUNT];
 	struct line_list lines;
+	struct queue_settings asked;   /* what was asked for last … */
+	struct queue_settings durable; /* … and what the store has: the stricter of both holds */
+	unsigned changing;             /* settings on their way to the store */
 	UT_hash_handle hh;
 };
 
@@ -71,6 +79,14 @@ void queues_relist(struct queues *queues, struct line *line);
 /* The next job of a pool, in turns; it stays where it is. NULL: none. queues_rotate() then gives the turn on. */
 struct job *queues_head(const struct queues *queues, uint8_t pool);
 void queues_rotate(struct queues *queues, uint8_t pool);
+
+/*
+ * Settings. While a queue is paused, or runs as many jobs as it may, none of its lanes is in a ring: it costs the picking nothing. The owner sets asked,
+ * durable and changing, and then calls queues_reset().
+ */
+void queues_reset(struct queues *queues, struct queue *queue);
+bool queue_is_paused(const struct queue *queue);
+bool queue_is_at_limit(const struct queue *queue);
 
 /* Counts; n may be negative. */
 void queues_count_pending(struct queues *queues, struct queue *queue, const char *owner, int64_t n);

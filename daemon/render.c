@@ -226,7 +226,7 @@ static const struct {
     {"after", STORE_FIELD_SPEC, render_after},
     {"retry_of", STORE_FIELD_SPEC, render_retry_of},
     {"state", 0, render_state_member},
-    {"reason", 0, render_reason},
+    {"reason", STORE_FIELD_SPEC, render_reason},
     {"attempt", 0, render_attempt},
     {"max_attempts", STORE_FIELD_SPEC, render_max_attempts},
     {"timeout", STORE_FIELD_SPEC, render_timeout},

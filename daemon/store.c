@@ -12,7 +12,7 @@ void
 store_batch_clear(struct store_batch *batch)
 {
 	batch->n_finish = batch->n_release = batch->n_put = batch->n_cancel = batch->n_start = 0;
-	batch->n_fill = batch->n_forget = batch->n_gone = batch->n_webhook = 0;
+	batch->n_fill = batch->n_forget = batch->n_gone = batch->n_webhook = batch->n_setting = 0;
 	batch->new_webhooks = 0;
 	batch->promote = (struct store_promote){0};
 	batch->high_water = 0;
@@ -33,6 +33,7 @@ store_batch_done(struct store_batch *batch)
 	free(batch->forget);
 	free(batch->gone);
 	free(batch->webhook);
+	free(batch->setting);
 	*batch = (struct store_batch){0};
 }
 
@@ -41,7 +42,7 @@ store_batch_empty(const struct store_batch *batch)
 {
 	size_t n = batch->n_finish + batch->n_release + batch->n_put + batch->n_cancel + batch->n_start + batch->n_fill;
 
-	return n + batch->n_forget + batch->n_webhook == 0 && !batch->promote.wanted;
+	return n + batch->n_forget + batch->n_webhook + batch->n_setting == 0 && !batch->promote.wanted;
 }
 
 void
@@ -70,7 +71,10 @@ store_opened_done(struct store_opened *opened)
 		free(opened->delayed[i].queue);
 		free(opened->delayed[i].owner);
 	}
+	for (size_t i = 0; i < opened->n_queues; i++)
+		free(opened->queues[i].queue);
 	free(opened->lines);
 	free(opened->delayed);
+	free(opened->queues);
 	*opened = (struct store_opened){0};
 }

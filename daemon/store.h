@@ -156,6 +156,15 @@ struct store_fill {
 	bool end;             /* nothing is left behind the last row */
 };
 
+/* Settings of a queue; what is not set here is left as it is. */
+struct store_setting {
+	const char *queue; /* text lives until the callback */
+	bool sets_paused, paused;
+	bool sets_limit;
+	int64_t limit;     /* jobs that run at once; SPEC_NONE: any number */
+	void *ctx;
+};
+
 /*
  * What is due: delayed jobs whose time has come, at most n, go from delayed to ready; jobs that have not begun their first attempt by
  * spec->expires_ms end, a thousand a commit. What is left over is due at once: next_due_ms says so.
@@ -220,6 +229,8 @@ struct store_batch {
 	size_t n_forget, forget_capacity;
 	struct store_webhook *webhook;
 	size_t n_webhook, webhook_capacity;
+	struct store_setting *setting;
+	size_t n_setting, setting_capacity;
 	int64_t high_water; /* the highest id handed out so far: durable with the batch */
 
 	enum store_verdict verdict;
@@ -370,6 +381,13 @@ struct store_delayed_count {
 	int64_t delayed;
 };
 
+/* A queue that has settings. */
+struct store_queue {
+	char *queue;
+	int64_t limit; /* or SPEC_NONE */
+	bool paused;
+};
+
 struct store_open_config {
 	const char *path;        /* the database file; its folder exists */
 	const char *synchronous; /* "full", "normal", "off" */
@@ -394,6 +412,8 @@ struct store_opened {
 	size_t n_lines;
 	struct store_delayed_count *delayed;
 	size_t n_delayed;
+	struct store_queue *queues;
+	size_t n_queues;
 };
 void store_opened_done(struct store_opened *opened);
 

@@ -580,6 +580,27 @@ workers_kill(struct job *job)
 		slot_leave(slot, true);
 }
 
+static bool
+slot_has_queue(const struct slot *slot, const struct queue *queue)
+{
+	const struct job *job;
+
+	TAILQ_FOREACH(job, &slot->jobs, sent_link) {
+		if (job->queue == queue)
+			return true;
+	}
+	return false;
+}
+
+void
+workers_take_back(struct workers *workers, const struct queue *queue)
+{
+	for (unsigned i = 0; i < workers->n_slots; i++) {
+		if (slot_has_queue(&workers->slots[i], queue))
+			slot_take_back(&workers->slots[i]);
+	}
+}
+
 unsigned
 workers_slots(const struct workers *workers)
 {

@@ -93,6 +93,9 @@ void workers_cancel(struct job *job, int64_t grace_ms);
 /* Ends the worker that has the job: SIGKILL; `died` follows for all it had. A job that it has not begun is only taken back: `withdrawn`, also for those behind it. */
 void workers_kill(struct job *job);
 
+/* Takes back the jobs of that queue that wait at a worker behind another, and what waits there with them: `withdrawn`. */
+void workers_take_back(struct workers *workers, const struct queue *queue);
+
 unsigned workers_slots(const struct workers *workers);
 const struct slot *workers_slot(const struct workers *workers, unsigned index);
 /* Whether the worker has begun the job (else it waits there behind another). */

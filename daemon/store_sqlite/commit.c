@@ -172,6 +172,7 @@ commit_members(struct sq_db *db, struct store_batch *batch)
 	    sq_fill,
 	    sq_forget,
 	    sq_webhooks_settle,
+	    sq_settings,
 	    sq_keys_sweep,
 	    commit_high_water,
 	    sq_gate_settle,

@@ -3,8 +3,8 @@
  * includes it, and nowhere else stands sqlite3.h.
  *
  * A file each: schema (the tables, making and opening the file), statements (all SQL, prepared once), names (texts as
- * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, expire, gate, fan, fill, webhook
- * (the members of a batch), commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey
+ * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, expire, gate, fan, fill, webhook,
+ * settings (the members of a batch), commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey
  * (reads), recover (what an earlier daemon left), thread.
  *
  * struct sq_db is used by one thread at a time: by the one that opens, then by the journal thread, then by the one that
@@ -124,6 +124,9 @@ enum sq_statement {
 	SQ_WEBHOOK_DROP_RANGE,
 	SQ_WEBHOOK_DUE,
 	SQ_WEBHOOK_NEXT,
+	SQ_QUEUE_SET,
+	SQ_QUEUE_TIDY,
+	SQ_QUEUE_ALL,
 	SQ_SCAN, /* SQ_SCAN_KINDS of them: a driving table, rising or falling */
 	SQ_SCAN_LAST = SQ_SCAN + 6,
 	SQ_STATEMENTS,
@@ -297,12 +300,15 @@ int sq_forget(struct sq_db *db, struct store_batch *batch);
 int sq_expire(struct sq_db *db, struct store_batch *batch);
 int sq_fan(struct sq_db *db, struct store_batch *batch);
 int sq_promote(struct sq_db *db, struct store_batch *batch);
+int sq_settings(struct sq_db *db, struct store_batch *batch);
 int sq_fill(struct sq_db *db, struct store_batch *batch);
 int sq_next_due(struct sq_db *db);
 int sq_webhooks_settle(struct sq_db *db, struct store_batch *batch);
 /* The webhook of a job that ends now; those of jobs that are forgotten, from first to last. */
 int sq_webhook_add(struct sq_db *db, int64_t id, int64_t run_at_ms);
 int sq_webhooks_forget(struct sq_db *db, int64_t first, int64_t last);
+/* The queues that have settings, as recovery tells them. */
+int sq_settings_tell(struct sq_db *db, struct store_opened *opened);
 /* Looks at a few keys and deletes those that are over. */
 int sq_keys_sweep(struct sq_db *db, struct store_batch *batch);
 /* Last of all: what the batch has left of the edges. */

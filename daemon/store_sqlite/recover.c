@@ -247,7 +247,7 @@ recover_transact(struct recover *recover)
 	db->meta_owed = true;
 	db->due_changed = true;
 	if (recover_running(recover) < 0 || recover_names(db) < 0 || recover_count_lines(db, recover->opened) < 0 ||
-	    recover_count_unready(db, recover->opened) < 0 || sq_next_due(db) < 0)
+	    recover_count_unready(db, recover->opened) < 0 || sq_settings_tell(db, recover->opened) < 0 || sq_next_due(db) < 0)
 		return -1;
 	return sq_end(db);
 }

@@ -184,6 +184,10 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_WEBHOOK_DROP_RANGE] = "DELETE FROM webhook WHERE id BETWEEN ?1 AND ?2",
     [SQ_WEBHOOK_DUE] = "SELECT id, tries FROM webhook WHERE run_at <= ?1 ORDER BY run_at, id LIMIT ?2",
     [SQ_WEBHOOK_NEXT] = "SELECT min(run_at) FROM webhook WHERE run_at > ?1",
+    [SQ_QUEUE_SET] = "INSERT INTO queue (id, max_running, paused) VALUES (?1, iif(?2, ?3, NULL), iif(?4, ?5, 0)) "
+		     "ON CONFLICT (id) DO UPDATE SET max_running = iif(?2, ?3, max_running), paused = iif(?4, ?5, paused)",
+    [SQ_QUEUE_TIDY] = "DELETE FROM queue WHERE id = ?1 AND max_running IS NULL AND coalesce(paused, 0) = 0",
+    [SQ_QUEUE_ALL] = "SELECT id, max_running, paused FROM queue ORDER BY id",
 
     [SQ_SCAN] = SCAN_BY_JOB(""),
     [SQ_SCAN + 1] = SCAN_BY_JOB("DESC"),

@@ -141,6 +141,99 @@ START_TEST(counts_add_up)
 }
 END_TEST
 
+static void
+set(const char *queue_name, bool paused, int64_t limit)
+{
+	struct queue *queue = queues_get(&fixture.queues, queue_name);
+
+	queue->asked = queue->durable = (struct queue_settings){paused, limit};
+	queues_reset(&fixture.queues, queue);
+}
+
+START_TEST(a_paused_queue_is_not_picked_from)
+{
+	put("a", "o", 0);
+	put("b", "o", 0);
+	put("a", "o", 0);
+	set("a", true, SPEC_NONE);
+	put("a", "other", 0);
+	ck_assert_int_eq(pick(), 2);
+	ck_assert_int_eq(pick(), 0);
+	set("a", false, SPEC_NONE);
+	ck_assert_int_eq(pick(), 1);
+	ck_assert_int_eq(pick(), 4);
+	ck_assert_int_eq(pick(), 3);
+}
+END_TEST
+
+START_TEST(a_queue_at_its_limit_is_not_picked_from)
+{
+	struct queue *queue = queues_get(&fixture.queues, "q");
+
+	set("q", false, 2);
+	put("q", "o", 0);
+	put("q", "other", 0);
+	put("q", "o", 0);
+	ck_assert_int_eq(pick(), 1);
+	queues_count_running(&fixture.queues, queue, 1);
+	ck_assert(!queue_is_at_limit(queue));
+	ck_assert_int_eq(pick(), 2);
+	queues_count_running(&fixture.queues, queue, 1);
+	ck_assert(queue_is_at_limit(queue));
+	ck_assert_int_eq(pick(), 0);
+	set("q", false, 1); /* below what runs: it waits */
+	queues_count_running(&fixture.queues, queue, -1);
+	ck_assert_int_eq(pick(), 0);
+	queues_count_running(&fixture.queues, queue, -1);
+	ck_assert_int_eq(pick(), 3);
+}
+END_TEST
+
+/* What is asked for and what is durable: the stricter holds. */
+START_TEST(the_stricter_setting_holds)
+{
+	struct queue *queue = queues_get(&fixture.queues, "q");
+
+	put("q", "o", 0);
+	queue->asked.paused = true;
+	ck_assert(queue_is_paused(queue));
+	queue->durable.paused = true;
+	queue->asked.paused = false;
+	ck_assert(queue_is_paused(queue));
+	queue->durable.paused = false;
+	ck_assert(!queue_is_paused(queue));
+	queues_count_running(&fixture.queues, queue, 3);
+	queue->asked.limit = 3;
+	ck_assert(queue_is_at_limit(queue));
+	queue->durable.limit = 4;
+	ck_assert(queue_is_at_limit(queue));
+	queue->asked.limit = 5;
+	ck_assert(!queue_is_at_limit(queue));
+	queue->durable.limit = 3;
+	ck_assert(queue_is_at_limit(queue));
+	queues_count_running(&fixture.queues, queue, -3);
+	ck_assert_int_eq(pick(), 1);
+}
+END_TEST
+
+START_TEST(what_is_set_stays)
+{
+	struct queue *queue;
+
+	set("q", false, 5);
+	queue = queues_find(&fixture.queues, "q");
+	queues_release(&fixture.queues, queue);
+	ck_assert_ptr_eq(queues_find(&fixture.queues, "q"), queue);
+	set("q", false, SPEC_NONE);
+	queue->changing = 1; /* a setting is on its way */
+	queues_release(&fixture.queues, queue);
+	ck_assert_ptr_eq(queues_find(&fixture.queues, "q"), queue);
+	queue->changing = 0;
+	queues_release(&fixture.queues, queue);
+	ck_assert_ptr_null(queues_find(&fixture.queues, "q"));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -156,6 +249,10 @@ main(void)
 	tcase_add_test(tcase, other_pools_are_not_seen);
 	tcase_add_test(tcase, what_is_empty_goes);
 	tcase_add_test(tcase, counts_add_up);
+	tcase_add_test(tcase, a_paused_queue_is_not_picked_from);
+	tcase_add_test(tcase, a_queue_at_its_limit_is_not_picked_from);
+	tcase_add_test(tcase, the_stricter_setting_holds);
+	tcase_add_test(tcase, what_is_set_stays);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -226,6 +226,52 @@ START_TEST(lines_and_counts)
 }
 END_TEST
 
+static void
+set_queue(const char *queue, int paused, int64_t limit)
+{
+	struct store_setting *member = MEMBER(setting);
+
+	*member = (struct store_setting){.queue = queue, .limit = limit};
+	member->sets_paused = paused >= 0;
+	member->paused = paused > 0;
+	member->sets_limit = limit != 0;
+}
+
+/* In the order given, each leaving alone what it does not set; a queue that is set to nothing again is not told. */
+START_TEST(settings_of_queues)
+{
+	set_queue("a", 1, 0);
+	set_queue("b", -1, 3);
+	commit();
+	store_batch_clear(&batch);
+	ck_assert(store_batch_empty(&batch));
+	set_queue("a", -1, 7);
+	set_queue("b", -1, SPEC_NONE);
+	set_queue("c", 1, 0);
+	ck_assert(!store_batch_empty(&batch));
+	set_queue("c", 0, 0);
+	set_queue("d", 0, 0);
+	set_queue("d", -1, 1);
+	set_queue("d", -1, 2);
+	commit();
+	reopen_store();
+	ck_assert_uint_eq(opened.n_queues, 2);
+	ck_assert_str_eq(opened.queues[0].queue, "a");
+	ck_assert(opened.queues[0].paused);
+	ck_assert_int_eq(opened.queues[0].limit, 7);
+	ck_assert_str_eq(opened.queues[1].queue, "d");
+	ck_assert(!opened.queues[1].paused);
+	ck_assert_int_eq(opened.queues[1].limit, 2);
+	store_batch_clear(&batch);
+	set_queue("a", 0, 0);
+	commit();
+	reopen_store();
+	ck_assert_uint_eq(opened.n_queues, 2);
+	ck_assert(!opened.queues[0].paused);
+	ck_assert_int_eq(opened.queues[0].limit, 7);
+}
+END_TEST
+
 /* Neither a refused submission's id nor a forgotten job's comes again. */
 START_TEST(ids_are_never_used_again)
 {
@@ -301,6 +347,7 @@ main(void)
 	tcase_add_loop_test(tests, what_was_told_is_there, 0, 5);
 	tcase_add_test(tests, many_were_running);
 	tcase_add_test(tests, lines_and_counts);
+	tcase_add_test(tests, settings_of_queues);
 	tcase_add_test(tests, ids_are_never_used_again);
 	tcase_add_test(tests, names_do_not_gather);
 	suite_add_tcase(suite, tests);
