@@ -2,10 +2,11 @@
 await: all, any, first_failure, with a limit and without, on jobs that run, wait or have ended.
 """
 
+import resource
 import socket
 import time
 
-from harness import Refused, eq, process, refused, that, within
+from harness import eq, options, process, refused, that, within
 
 
 def test_await_all(t):
@@ -46,23 +47,50 @@ def test_await_any(t):
 
 
 def test_await_first_failure(t):
-    """await first_failure answers at the first failed one, or when all have ended without; or is refused by its name."""
+    """await first_failure answers at the first failed one, also one that had failed before, or when all have ended without."""
     _, c = t.serve()
-    try:
-        c.call("await", id=c.submit("noop"), return_when="first_failure")
-    except Refused as refusal:
-        eq((refusal.word, refusal.data["param"]), ("bad_params", "return_when"))
-        return
+    gates = [t.gate(), t.gate()]
+    good, bad = (c.submit("exec", {"argv": gate.argv(then)}, lane="io") for gate, then in zip(gates, ("exit 0", "exit 3")))
+    late, fine = c.submit("noop", delay=3600), c.run("noop")["id"]
+    for gate in gates:
+        gate.started()
+    waiters = [(t.client(), what) for what in ({"ids": [good, bad, late, fine]}, {"ids": ["%d-%d" % (good, fine)]},
+                                               {"filter": {"task": ["exec", "noop"]}}, {"id": bad})]
+    for waiter, what in waiters:
+        waiter.send("await", return_when="first_failure", **what)
+        that(waiter.silent(0.1), "none has failed")
+    c.call("cancel", id=late)
+    c.ended_job(late)
+    for waiter, _ in waiters:
+        that(waiter.silent(0.1), "cancelled is not failed")
+    gates[1].release()
+    for waiter, what in waiters[:3]:
+        told = waiter.answer(1)
+        eq((told["timed_out"], [job["id"] for job in told["done"]], told["not_done"]), (False, [fine, late, bad], [good]), "%r" % what)
+        eq((told["counts"]["failed"], told["counts"]["cancelled"]), (1, 1))
+    eq(waiters[3][0].answer(1)["done"][0]["error"]["exit_status"], 3)
+    for what in ({"ids": [good, bad]}, {"ids": ["%d-%d" % (good, late)]}, {"filter": {"task": "exec"}}):
+        told = c.call("await", return_when="first_failure", jobs=False, **what)
+        eq((told["timed_out"], told["counts"]["failed"], told["counts"]["running"]), (False, 1, 1), "it had failed before")
+
+
+def test_await_first_failure_without_one(t):
+    """Without a failure first_failure waits for all, or for its limit."""
+    _, c = t.serve()
     gate = t.gate()
-    good = c.submit("exec", {"argv": gate.argv()})
+    good, fine = c.submit("exec", {"argv": gate.argv()}), c.run("noop")["id"]
     gate.started()
-    bad = c.submit("math.factorize", ["x"])
-    told = c.call("await", ids=[good, bad], return_when="first_failure")
-    eq(([job["id"] for job in told["done"]], told["not_done"]), ([bad], [good]))
+    told = c.call("await", ids=[good, fine], return_when="first_failure", wait=0.2)
+    eq((told["timed_out"], told["not_done"]), (True, [good]))
+    waiter = t.client()
+    asked = waiter.send("await", ids=[good, fine], return_when="first_failure")
+    that(waiter.silent(0.1), "one is left")
     gate.release()
-    fine = c.submit("noop")
-    told = c.call("await", ids=[good, fine], return_when="first_failure")
-    eq(sorted(job["id"] for job in told["done"]), sorted([good, fine]))
+    eq([job["id"] for job in waiter.answer(asked)["done"]], [fine, good])
+    eq(c.call("await", ids=[good, fine], return_when="first_failure", jobs=False)["counts"]["succeeded"], 2)
+    eq(c.call("await", filter={"label": "nobody"}, return_when="first_failure")["timed_out"], False)
+    for bad in ("", "first", "FIRST_FAILURE", 3):
+        eq(refused("bad_params", c.call, "await", id=good, return_when=bad)["data"]["param"], "return_when")
 
 
 def test_await_what_has_ended(t):
@@ -153,27 +181,44 @@ def test_many_waits_of_one(t):
     eq(d.ended(), False)
 
 
+def ticks(pid):
+    """The processor time that it has used, in hundredths of a second."""
+    words = process.read(pid, "stat").rsplit(b")", 1)[1].split()
+    return int(words[11]) + int(words[12])
+
+
+@options(deadline=300)
 def test_waiting_costs_nothing(t):
-    """Waiting neither polls nor holds a thread: a daemon with 200 waits uses no time."""
-    d, c = t.serve()
+    """2,000 connections that wait for one job: no processor time, no thread, under 4 KiB of the daemon each; all are told."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    count = min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 100)
+    d, c = t.serve(config={"log": {"level": "error"}})
     gate = t.gate()
     ident = c.submit("exec", {"argv": gate.argv()})
     gate.started()
-    waiters = [t.client() for _ in range(200)]
-    for waiter in waiters:
-        waiter.send("await", id=ident)
 
-    def ticks():
-        words = process.read(d.pid, "stat").rsplit(b")", 1)[1].split()
-        return int(words[11]) + int(words[12])
-    c.call("ping")
-    threads, before = process.read(d.pid, "status").split(b"Threads:")[1].split()[0], ticks()
-    eq(waiters[0].silent(1), True)
-    that(ticks() - before <= 20, "%d ticks in a second of waiting" % (ticks() - before))
+    def wait(clients):
+        for client in clients:
+            client.send("await", id=ident, jobs=False)
+        for client in clients:
+            eq(client.call("ping"), "pong")
+        c.call("status", id=ident)  # behind their looks at the store
+    warm = [t.client(seconds=120) for _ in range(50)]
+    wait(warm)
+    before = process.memory_kib(d.pid)
+    waiters = [t.client(seconds=120) for _ in range(count)]
+    wait(waiters)
+    grown = process.memory_kib(d.pid) - before
+    that(grown < t.memory_bound(4 * count), "%d waits took %d KiB" % (count, grown))
+    that(c.silent(0.5), "what was begun comes to rest")
+    threads, before = process.read(d.pid, "status").split(b"Threads:")[1].split()[0], ticks(d.pid)
+    that(waiters[0].silent(2), "the job runs")
+    used = ticks(d.pid) - before
+    that(used <= 4, "%d ticks in %g seconds of waiting" % (used, within(2)))
     that(int(threads) < 40, "%d threads" % int(threads))
     gate.release()
-    for waiter in waiters:
-        eq(waiter.answer(1)["timed_out"], False)
+    for waiter in warm + waiters:
+        eq(waiter.answer(1)["counts"]["succeeded"], 1)
 
 
 def test_await_a_range(t):

@@ -105,8 +105,10 @@ class Client:
             raise Closed() from None
 
     def readable(self, seconds):
-        """Something has come, or comes within so long; what TLS has decrypted already no select() sees."""
-        return getattr(self.socket, "pending", int)() > 0 or bool(select.select([self.socket], [], [], seconds)[0])
+        """Something has come, or comes within so long; what TLS has decrypted already no poll() sees."""
+        poll = select.poll()  # select() knows no descriptors over 1,023
+        poll.register(self.socket, select.POLLIN)
+        return getattr(self.socket, "pending", int)() > 0 or bool(poll.poll(max(0, seconds) * 1000))
 
     def line(self, seconds=None):
         """The next line, without its end."""
