@@ -90,10 +90,6 @@ struct dispatch {
 void dispatch_step(struct dispatch *dispatch, struct job *job, enum fsm_event event);
 void dispatch_forget_job(struct dispatch *dispatch, struct job *job);
 void dispatch_count_running(struct dispatch *dispatch, struct job *job, bool running);
-/* Tells that it is shown as running (if it is, once an attempt), or that its progress has changed. */
-void dispatch_changed(struct dispatch *dispatch, struct job *job, enum dispatch_change what);
-/* It is running no more, or is about to be told as ended. */
-void dispatch_no_changes(struct dispatch *dispatch, struct job *job);
 void dispatch_want_fill(struct dispatch *dispatch, struct line *line);
 /* A row of the store becomes a job of the window; takes the reference of row->spec. */
 struct job *dispatch_adopt(struct dispatch *dispatch, const struct store_ready *row);
@@ -111,6 +107,10 @@ bool dispatch_place(struct dispatch *dispatch, struct job *job);
 void dispatch_begin_attempt(struct dispatch *dispatch, struct job *job);
 void dispatch_send(struct dispatch *dispatch, struct job *job);
 void dispatch_stop(struct dispatch *dispatch, struct job *job);
+/* Tells that it is shown as running (if it is, once an attempt), or that its progress has changed. */
+void dispatch_changed(struct dispatch *dispatch, struct job *job, enum dispatch_change what);
+/* It is running no more, or is about to be told as ended. */
+void dispatch_no_changes(struct dispatch *dispatch, struct job *job);
 void dispatch_loosen(struct dispatch *dispatch, struct job *job, bool loose);
 void dispatch_unplace(struct dispatch *dispatch, struct job *job);
 /* The job has come out (job->outcome), its tree is empty. */

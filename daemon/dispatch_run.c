@@ -230,6 +230,53 @@ dispatch_send(struct dispatch *dispatch, struct job *job)
 	dispatch_changed(dispatch, job, DISPATCH_RUNNING);
 }
 
+/* ---- what is told of the running --------------------------------------------------------------------------------------------- */
+
+void
+dispatch_changed(struct dispatch *dispatch, struct job *job, enum dispatch_change what)
+{
+	if (!dispatch_is_running(job) || (what == DISPATCH_RUNNING && job->changes[what] != 0))
+		return;
+	if (job->changes[DISPATCH_RUNNING] != 0 || job->changes[DISPATCH_PROGRESS] != 0)
+		TAILQ_REMOVE(&dispatch->changed, job, changed_link);
+	TAILQ_INSERT_TAIL(&dispatch->changed, job, changed_link);
+	job->changes[what] = ++dispatch->n_changes;
+	dispatch->callbacks.changed(job->spec->id, what, dispatch->callbacks.arg);
+}
+
+void
+dispatch_no_changes(struct dispatch *dispatch, struct job *job)
+{
+	if (job->changes[DISPATCH_RUNNING] != 0 || job->changes[DISPATCH_PROGRESS] != 0)
+		TAILQ_REMOVE(&dispatch->changed, job, changed_link);
+	job->changes[DISPATCH_RUNNING] = job->changes[DISPATCH_PROGRESS] = 0;
+}
+
+static uint64_t
+dispatch_change_of(const struct job *job)
+{
+	return job->changes[0] > job->changes[1] ? job->changes[0] : job->changes[1];
+}
+
+void
+dispatch_each_changed(const struct dispatch *dispatch, uint64_t after, bool (*cb)(const struct job *job, void *arg), void *arg)
+{
+	const struct job *job = TAILQ_LAST(&dispatch->changed, job_list), *first = NULL;
+
+	for (; job != NULL && dispatch_change_of(job) > after; job = TAILQ_PREV(job, job_list, changed_link))
+		first = job;
+	for (job = first; job != NULL; job = TAILQ_NEXT(job, changed_link)) {
+		if (dispatch_is_running(job) && !cb(job, arg))
+			return;
+	}
+}
+
+uint64_t
+dispatch_last_change(const struct dispatch *dispatch)
+{
+	return dispatch->n_changes;
+}
+
 /* ---- stopping -------------------------------------------------------------------------------------------------------------- */
 
 static void

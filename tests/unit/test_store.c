@@ -500,6 +500,8 @@ START_TEST(cancel_request_ends_a_release)
 	seq = batch.release[0].seq;
 	store_batch_clear(&batch);
 	row = read_job(1);
+	ck_assert_int_gt(seq, 0);
+	ck_assert_int_eq(row->seq, seq);
 	ck_assert_int_eq(row->state, JOB_CANCELLED);
 	ck_assert_int_eq(row->attempt, 1);
 	ck_assert_int_ne(row->started_ms, SPEC_NONE);

@@ -290,6 +290,81 @@ read_all(struct store_read read, size_t *ret_pages)
 	return rows;
 }
 
+static void
+read_by_end(const struct id_range *ranges, size_t n, int64_t cursor, const char *owner, size_t max_rows)
+{
+	answer = (struct store_read){.ranges = ranges,
+	    .n_ranges = n,
+	    .owner = owner,
+	    .by_end = true,
+	    .cursor = cursor,
+	    .max_rows = max_rows,
+	    .max_bytes = 1 << 20,
+	    .fields = STORE_FIELD_SPEC | STORE_FIELD_RESULT};
+	read_more();
+}
+
+START_TEST(in_the_order_of_finishing)
+{
+	static const struct id_range some[] = {{1, 5}, {8, 8}, {900, 1000}};
+	int64_t cursor;
+
+	populate();
+	finish(&specs[6], 6);
+	finish(&specs[5], 5);
+	commit();
+	store_batch_clear(&batch);
+	read_by_end(&everything, 1, 0, NULL, 100);
+	ck_assert(!answer.more);
+	ck_assert(answer.rows[0].seq < answer.rows[1].seq && answer.rows[3].seq < answer.rows[4].seq);
+	ck_assert_str_eq(answer.rows[0].spec.task, "noop");
+	ck_assert(span_is(answer.rows[0].json, "\"result\""));
+	check_ids("7 8 9 6 5");
+	read_by_end(&everything, 1, 0, NULL, 2);
+	ck_assert(answer.more);
+	ck_assert_int_eq(answer.next, answer.rows[1].seq);
+	cursor = answer.next;
+	check_ids("7 8");
+	read_by_end(&everything, 1, cursor, NULL, 100);
+	check_ids("9 6 5");
+	read_by_end(some, 3, 0, NULL, 100);
+	check_ids("8 5");
+	read_by_end(&everything, 1, 0, "uid:1", 100);
+	check_ids("6 5");
+	read_by_end(NULL, 0, 0, NULL, 100);
+	check_ids("");
+}
+END_TEST
+
+/* It lets go also where nothing fits, and comes to the end. */
+START_TEST(a_long_read_in_the_order_of_finishing)
+{
+	static const struct id_range none[] = {{MANY + 1, MANY + 2}};
+	size_t pages = 0, rows = 0;
+	int64_t cursor = 0, last = 0;
+
+	populate_many();
+	do {
+		read_by_end(&everything, 1, cursor, NULL, 300);
+		for (size_t i = 0; i < answer.n_rows; i++) {
+			ck_assert_int_gt(answer.rows[i].seq, last);
+			last = answer.rows[i].seq;
+		}
+		rows += answer.n_rows;
+		cursor = answer.next;
+		store_read_done(&answer);
+	} while (answer.more);
+	ck_assert_uint_eq(rows, MANY / 10);
+	for (cursor = 0, rows = 0; pages == 0 || answer.more; pages++) {
+		read_by_end(none, 1, cursor, NULL, 300);
+		rows += answer.n_rows;
+		cursor = answer.next;
+		store_read_done(&answer);
+	}
+	ck_assert_uint_eq(rows, 0);
+}
+END_TEST
+
 START_TEST(a_long_read_lets_go)
 {
 	char *none[] = {"none"};
@@ -385,6 +460,8 @@ main(void)
 	tcase_add_test(tests, pages_are_the_whole);
 	tcase_add_test(tests, bytes_end_a_page);
 	tcase_add_test(tests, ranges_with_gaps);
+	tcase_add_test(tests, in_the_order_of_finishing);
+	tcase_add_test(tests, a_long_read_in_the_order_of_finishing);
 	tcase_add_test(tests, a_long_read_lets_go);
 	tcase_add_test(tests, many_ranges);
 	tcase_add_test(tests, reads_and_batches_side_by_side);

@@ -1,5 +1,5 @@
 /*
- * test_waiters: who waits for a job is told once when it ends, also when the telling makes others leave.
+ * test_waiters: who waits for a job is told once when it ends, also when the telling makes others leave; changes are told to who wants them.
  */
 #include <check.h>
 
@@ -8,7 +8,7 @@
 struct listener {
 	struct waiter waiter;
 	struct id_range ranges[2];
-	int told;
+	int told, changes;
 	struct waiters *waiters;
 	struct waiter *leaves; /* removed when this one is told */
 };
@@ -20,6 +20,17 @@ ended(struct waiter *waiter, const struct store_row *row)
 
 	(void)row;
 	listener->told++;
+	if (listener->leaves != NULL)
+		waiters_remove(listener->waiters, listener->leaves);
+}
+
+static void
+changed(struct waiter *waiter, int64_t id, enum dispatch_change what)
+{
+	struct listener *listener = (struct listener *)waiter;
+
+	ck_assert_int_eq(id, 5);
+	listener->changes += what == DISPATCH_PROGRESS ? 100 : 1;
 	if (listener->leaves != NULL)
 		waiters_remove(listener->waiters, listener->leaves);
 }
@@ -86,6 +97,35 @@ START_TEST(leaving_while_told)
 }
 END_TEST
 
+START_TEST(changes_are_told_to_who_wants_them)
+{
+	struct waiters *waiters = waiters_new();
+	struct listener one = {.ranges = {{5, 5}}}, range = {.ranges = {{3, 7}}}, deaf, other = {.ranges = {{6, 6}}};
+	struct listener *want[] = {&one, &range, &other};
+
+	listen_for(waiters, &deaf, 5, 5);
+	waiters_tell_change(waiters, 5, DISPATCH_RUNNING); /* nobody wants to know */
+	for (int i = 0; i < 3; i++) {
+		want[i]->waiters = waiters;
+		want[i]->waiter = (struct waiter){.ranges = want[i]->ranges, .n_ranges = 1, .ended = ended, .changed = changed};
+		waiters_add(waiters, &want[i]->waiter);
+	}
+	waiters_tell_change(waiters, 5, DISPATCH_RUNNING);
+	one.leaves = &one.waiter;
+	waiters_tell_change(waiters, 5, DISPATCH_PROGRESS);
+	waiters_tell_change(waiters, 5, DISPATCH_PROGRESS);
+	ck_assert_int_eq(one.changes, 101);
+	ck_assert_int_eq(range.changes, 201);
+	ck_assert_int_eq(other.changes + deaf.changes + one.told + deaf.told, 0);
+	tell(waiters, 5);
+	ck_assert_int_eq(deaf.told, 1);
+	waiters_remove(waiters, &range.waiter);
+	waiters_remove(waiters, &other.waiter);
+	waiters_remove(waiters, &deaf.waiter);
+	waiters_free(waiters);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -95,6 +135,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(tcase, one_and_many_are_told);
+	tcase_add_test(tcase, changes_are_told_to_who_wants_them);
 	tcase_add_loop_test(tcase, leaving_while_told, 0, 16);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
