@@ -145,8 +145,20 @@ tests_unit_test_client_words_SOURCES = tests/unit/test_client_words.c
 tests_unit_test_client_words_LDADD = $(client_ldadd)
 
 check_PROGRAMS += tests/unit/test_client_wire
-tests_unit_test_client_wire_SOURCES = tests/unit/test_client_wire.c
+tests_unit_test_client_wire_SOURCES = tests/unit/test_client_wire.c tests/unit/fake_daemon.h
 tests_unit_test_client_wire_LDADD = $(client_ldadd)
+
+check_PROGRAMS += tests/unit/test_client_watch
+tests_unit_test_client_watch_SOURCES = tests/unit/test_client_watch.c tests/unit/fake_daemon.h
+tests_unit_test_client_watch_LDADD = $(client_ldadd)
+
+check_PROGRAMS += tests/unit/test_client_future
+tests_unit_test_client_future_SOURCES = tests/unit/test_client_future.c tests/unit/fake_daemon.h
+tests_unit_test_client_future_LDADD = $(client_ldadd)
+
+check_PROGRAMS += tests/unit/test_client_process
+tests_unit_test_client_process_SOURCES = tests/unit/test_client_process.c tests/unit/fake_daemon.h
+tests_unit_test_client_process_LDADD = $(client_ldadd) $(EVENT_LIBS)
 
 check_PROGRAMS += tests/unit/test_spawner
 tests_unit_test_spawner_SOURCES = tests/unit/test_spawner.c tests/unit/rig.h tests/unit/tree.h
