@@ -156,6 +156,12 @@ check_PROGRAMS += tests/unit/test_client_future
 tests_unit_test_client_future_SOURCES = tests/unit/test_client_future.c tests/unit/fake_daemon.h
 tests_unit_test_client_future_LDADD = $(client_ldadd)
 
+check_PROGRAMS += tests/unit/test_client_memory
+tests_unit_test_client_memory_SOURCES = tests/unit/test_client_memory.c tests/unit/fake_daemon.h
+tests_unit_test_client_memory_LDADD = $(client_ldadd)
+tests_unit_test_client_memory_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray \
+	-Wl,--wrap=strdup,--wrap=strndup,--wrap=vasprintf,--wrap=__vasprintf_chk
+
 check_PROGRAMS += tests/unit/test_client_process
 tests_unit_test_client_process_SOURCES = tests/unit/test_client_process.c tests/unit/fake_daemon.h
 tests_unit_test_client_process_LDADD = $(client_ldadd) $(EVENT_LIBS)
