@@ -131,6 +131,21 @@ int client_fail_copy(struct fut_client *client, const struct failure *failure)
 	return failure->code;
 }
 
+void client_explain(struct fut_client *client, int code, struct span error, struct failure *failure)
+{
+	char *text;
+
+	if (error.at == NULL && code != 0 && code == client->ended.code) {
+		failure_copy(failure, &client->ended);
+	} else if (error.at != NULL && jsonspan_type(error) == JSONSPAN_OBJECT) {
+		failure_set_reply(failure, error);
+	} else {
+		failure_set_code(failure, code);
+		if (error.at != NULL && jsonspan_string(error, &text, NULL) == 0)
+			failure->message = text;
+	}
+}
+
 int client_fail_ended(struct fut_client *client)
 {
 	return client_fail_copy(client, &client->ended);

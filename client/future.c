@@ -80,11 +80,7 @@ static void future_take_submit(struct fut_client *client, void *arg, int code, s
 		future_accept(client, future, id);
 		return;
 	}
-	failure_set_code(&failure, code < 0 ? code : FUT_E_BAD_REPLY);
-	if (error.at != NULL)
-		failure_set_reply(&failure, error);
-	else if (code < 0)
-		failure_copy(&failure, &client->ended);
+	client_explain(client, code < 0 ? code : FUT_E_BAD_REPLY, error, &failure);
 	future_settle(client, future, NULL, &failure);
 	failure_clear(&failure);
 }

@@ -100,13 +100,9 @@ static void group_over(struct fut_client *client, struct watching *watching, int
 	struct group *group = RING_OF(watching, struct group, watching);
 	struct failure failure = {0};
 
-	failure_set_code(&failure, code < 0 ? code : FUT_E_NOT_FOUND);
 	client->futures.held = false;
-	if (error.at != NULL)
-		failure_set_reply(&failure, error);
-	else if (code < 0 && code == client->ended.code)
-		failure_copy(&failure, &client->ended);
-	/* Without a failure whoever is left had no job: it was skipped within a range, or forgotten meanwhile. */
+	/* At a good end whoever is left had no job: it was skipped within a range, or forgotten meanwhile. */
+	client_explain(client, code < 0 ? code : FUT_E_NOT_FOUND, error, &failure);
 	ring_remove(&group->ring);
 	if (code == FUT_E_NOT_FOUND && group_settle_unknown(client, error, &failure)) {
 		group_return(client, group);

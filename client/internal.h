@@ -129,6 +129,8 @@ int client_fail_reply(struct fut_client *client, struct span error);
 int client_fail_ended(struct fut_client *client);
 /* The same of a failure that was kept. */
 int client_fail_copy(struct fut_client *client, const struct failure *failure);
+/* What a request_take or the end of a watch was told: the daemon's error, why the connection ended, or a code alone. */
+void client_explain(struct fut_client *client, int code, struct span error, struct failure *failure);
 /* to becomes a copy of from; without memory without its texts. */
 void failure_copy(struct failure *to, const struct failure *from);
 void failure_set_reply(struct failure *failure, struct span error);
@@ -220,8 +222,8 @@ void client_over(struct fut_client *client);
 
 /*
  * A watch as it goes over the wire, part of who wants its events. event gets each as it comes (the job is valid JSON;
- * SPAN_NONE with no event but FUT_EVENT_END, which is never given). over is called once, last: code 0 at the end, else
- * as request_take. Both may stop it and free what it stands in.
+ * FUT_EVENT_END never comes by it). over is called once, last: code 0 at the end, else as request_take, error may be a
+ * string too. Both may stop it and free what it stands in.
  */
 struct watching {
 	struct ids_node node; /* the daemon's number; in client->watchings while open */

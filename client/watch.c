@@ -38,18 +38,12 @@ static void watch_set_due(struct fut_watch *watch)
 		due_add(watch->client, &watch->due);
 }
 
-/* What ended it: an error of the daemon, or the end of the connection, or a code alone. */
 static void watch_over(struct fut_client *client, struct watching *watching, int code, struct span error)
 {
 	struct fut_watch *watch = RING_OF(watching, struct fut_watch, watching);
 
 	watch->over = true;
-	if (error.at != NULL)
-		failure_set_reply(&watch->failure, error);
-	else if (code < 0 && code == client->ended.code)
-		failure_copy(&watch->failure, &client->ended);
-	else
-		failure_set_code(&watch->failure, code);
+	client_explain(client, code, error, &watch->failure);
 	watch_set_due(watch);
 }
 

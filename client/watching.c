@@ -90,7 +90,7 @@ void watching_take(struct fut_client *client, struct span params)
 {
 	struct watching *watching;
 	struct ids_node *node;
-	struct span event, job = SPAN_NONE;
+	struct span event, job, error;
 	int64_t number;
 
 	if (calls_integer(params, "watch", &number) < 0 || !jsonspan_get(params, "event", &event))
@@ -100,8 +100,11 @@ void watching_take(struct fut_client *client, struct span params)
 		return;
 	watching = RING_OF(node, struct watching, node);
 	if (jsonspan_is(event, "end")) {
+		/* A text where the daemon cannot read on. */
+		if (!jsonspan_get(params, "error", &error) || jsonspan_type(error) != JSONSPAN_STRING)
+			error = SPAN_NONE;
 		watching_close(client, watching);
-		watching->over(client, watching, 0, SPAN_NONE);
+		watching->over(client, watching, error.at != NULL ? FUT_E_INTERNAL : 0, error);
 		return;
 	}
 	if (!jsonspan_get(params, "job", &job))

@@ -259,6 +259,24 @@ START_TEST(cut_off)
 }
 END_TEST
 
+static void say_an_early_end(void)
+{
+	hear();
+	say(REPLY EVENT(7, "end", ",\"error\":\"the store is gone\""));
+	hear();
+}
+
+START_TEST(an_early_end)
+{
+	struct fut_watch *watch;
+
+	ck_assert_int_eq(start(say_an_early_end), 0);
+	watch = watch_range(NULL, NULL);
+	ended(watch, FUT_E_INTERNAL);
+	ck_assert_str_eq(fut_error_message(client), "the store is gone");
+}
+END_TEST
+
 START_TEST(longer_than_its_client)
 {
 	struct fut_watch *watch;
@@ -369,6 +387,7 @@ int main(void)
 	tcase_add_test(tcase, refused);
 	tcase_add_test(tcase, refused_by_callback);
 	tcase_add_test(tcase, cut_off);
+	tcase_add_test(tcase, an_early_end);
 	tcase_add_test(tcase, longer_than_its_client);
 	tcase_add_test(tcase, nothing_in_time);
 	tcase_add_test(tcase, no_faster_than_its_reader);
