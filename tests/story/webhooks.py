@@ -124,7 +124,7 @@ def test_it_is_told(t):
 
 
 def test_each_kind_of_end(t):
-    """Also a failure, a cancel while waiting, a cancel while running and a time-out are told."""
+    """Also a failure, a cancel while waiting or running, a time-out, an expired job and a failed parent's child are told."""
     receiver = Receiver(t)
     _, c = t.serve()
     gate = t.gate()
@@ -135,12 +135,16 @@ def test_each_kind_of_end(t):
     eq(c.call("cancel", id=runs, grace=0)["cancelled"], True)
     fails = c.run("exec", {"argv": ["/bin/false"]}, webhook=receiver.url)
     late = c.run("time.sleep", [600], timeout=0.05, webhook=receiver.url)
-    receiver.wait(4)
-    settled(c, 4)
+    expires = c.submit("noop", delay=3600, expires=0.05, webhook=receiver.url)
+    child = c.submit("noop", after=[fails["id"]], webhook=receiver.url)
+    receiver.wait(6)
+    settled(c, 6)
     told = {json.loads(body)["id"]: json.loads(body) for _, _, _, body in receiver.messages}
-    for ident, state in ((waits, "cancelled"), (runs, "cancelled"), (fails["id"], "failed"), (late["id"], "failed")):
+    for ident, state in ((waits, "cancelled"), (runs, "cancelled"), (fails["id"], "failed"), (late["id"], "failed"),
+                         (expires, "failed"), (child, "failed")):
         eq(told[ident]["state"], state)
         eq(told[ident], c.job(ident))
+    eq([told[ident]["error"]["type"] for ident in (expires, child)], ["Expired", "DependencyFailed"])
 
 
 def test_bad_urls(t):

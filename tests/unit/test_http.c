@@ -1,13 +1,15 @@
 /*
- * test_http: http.fetch: what is sent, what comes back, what is refused; net.resolve as far as it needs no network.
+ * test_http: http.fetch and the webhook's POST: what is sent, what comes back, what is refused; net.resolve as far as it needs no network.
  */
 #include <arpa/inet.h>
 #include <check.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/tasks/post.h"
 #include "daemon/tasks/tasks.h"
 #include "daemon/waits.h"
 #include "http_server.h"
@@ -412,6 +414,51 @@ resolve(const char *args)
 	last_text = strndup(last.json, last.len);
 }
 
+/* Posts to a path of the server; the status. */
+static int
+post(const char *path)
+{
+	char args[512];
+	int len = snprintf(args, sizeof(args), "[\"http://127.0.0.1:%d%s\",\"key-1\",{\"id\":1}]", port(), path);
+
+	forget();
+	has_ended = false;
+	next_token = 0; /* it is nobody's attempt */
+	waits_begin_own(waits, &task_post, 1, 1, (struct span){args, (size_t)len}, restricted, done, NULL);
+	PUMP(loop, has_ended);
+	return post_status(&last);
+}
+
+START_TEST(a_post_brings_the_status_alone)
+{
+	ck_assert_int_eq(post("/echo"), 200);
+	ck_assert_str_eq(last_text, "{\"status\":200}");
+	ck_assert_int_eq(post("/status/204"), 204);
+	ck_assert_int_eq(post("/status/500"), 500);
+	ck_assert_int_eq(post("/bytes/3000000"), 200); /* more than is read, and than a result may have */
+	ck_assert_str_eq(last_text, "{\"status\":200}");
+	ck_assert_int_eq(post("/garbage"), 0);
+	failed_with(JOB_ERROR_TASK_ERROR, "webhook: 127.0.0.1 port ");
+	restricted = true;
+	ck_assert_int_eq(post("/echo"), 0);
+	contains("webhook: forbidden: ");
+}
+END_TEST
+
+START_TEST(receivers_are_http_urls)
+{
+	ck_assert_ptr_null(post_check_url("http://a.example/x?y#z"));
+	ck_assert_ptr_null(post_check_url("HTTPS://user@a.example:8443"));
+	ck_assert_ptr_nonnull(post_check_url("ftp://a.example/"));
+	ck_assert_ptr_nonnull(post_check_url("a.example/x"));
+	ck_assert_ptr_nonnull(post_check_url("http://"));
+	ck_assert_ptr_nonnull(post_check_url(""));
+	ck_assert(post_url_is_local("http://127.0.0.1/"));
+	ck_assert(post_url_is_local("https://x.localhost:1/"));
+	ck_assert(!post_url_is_local("https://a.example/"));
+}
+END_TEST
+
 START_TEST(names_are_resolved)
 {
 	resolve("[\"127.0.0.1\"]");
@@ -452,6 +499,8 @@ main(void)
 	tcase_add_test(tcase, a_restricted_job_stays_away_from_this_machine);
 	tcase_add_test(tcase, a_redirect_leads_a_restricted_job_nowhere);
 	tcase_add_test(tcase, what_can_be_told_at_submission);
+	tcase_add_test(tcase, a_post_brings_the_status_alone);
+	tcase_add_test(tcase, receivers_are_http_urls);
 	tcase_add_test(tcase, names_are_resolved);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
