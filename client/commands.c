@@ -99,7 +99,8 @@ static void commands_print_help(void)
 	printf("\nOptions (before the command or behind it):\n");
 	options_print(commands_options);
 	printf("\nWithout --socket and --connect the socket is $FUTURED_SOCKET, else\n"
-	       "$XDG_RUNTIME_DIR/futured.sock if it is there, else /run/futured/futured.sock.\n"
+	       "$XDG_RUNTIME_DIR/futured.sock if it is there, else that in the state folder\n"
+	       "$XDG_STATE_HOME/futured if a daemon answers there, else /run/futured/futured.sock.\n"
 	       "\nTry:\n"
 	       "  futurectl run -- echo hello\n"
 	       "  futurectl run math.factorize 600851475143\n"
