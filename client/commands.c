@@ -13,6 +13,7 @@
 #include "bulk.h"
 #include "complete.h"
 #include "ctl.h"
+#include "events.h"
 #include "explain.h"
 #include "info.h"
 #include "jobs.h"
@@ -42,6 +43,7 @@ static const struct command *const commands_families[] = {
     submit_commands,
     map_commands,
     await_commands,
+    events_commands,
     jobs_commands,
     explain_commands,
     bulk_commands,
@@ -52,10 +54,6 @@ static const struct command *const commands_families[] = {
     token_commands,
     complete_commands,
 };
-
-/* Of the protocol's command line, but not of this version. */
-static const char *const commands_later[] = {
-    "watch", "drain"};
 
 const struct command *commands_at(size_t index)
 {
@@ -148,9 +146,6 @@ static int commands_print_version(void)
 
 static _Noreturn void commands_die_unknown(const char *name)
 {
-	for (size_t i = 0; i < sizeof(commands_later) / sizeof(commands_later[0]); i++)
-		if (strcmp(commands_later[i], name) == 0)
-			ctl_die_usage("the command '%s' is not in this version", name);
 	ctl_die_usage("unknown command '%s'; to run a program, write: futurectl run -- %s", name, name);
 }
 

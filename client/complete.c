@@ -49,6 +49,7 @@ static const struct {
     {"stream", COMPLETE_WORDS, "stdout stderr"},
     {"after-policy", COMPLETE_WORDS, "succeeded finished failed"},
     {"order", COMPLETE_WORDS, "finished id"},
+    {"events", COMPLETE_WORDS, "finished running progress"},
 };
 
 static const char *const complete_filters[] = {"label", "state", "queue", "task", "owner"};

@@ -12,6 +12,13 @@
 #include "table.h"
 #include "value.h"
 
+static struct option_duration info_wait;
+
+static const struct option_spec info_drain_options[] = {
+    {"wait", 'w', OPTION_DURATION, &info_wait, "TIME", "wait no longer than TIME for what runs"},
+    {0},
+};
+
 /* Asks a method without parameters. With --json it prints the answer and returns NULL. */
 static char *info_ask(const char *method)
 {
@@ -130,6 +137,22 @@ static int info_stats_main(struct operands *operands)
 	return ctl_finish_output(CTL_DONE);
 }
 
+static int info_drain_main(struct operands *operands)
+{
+	struct fut_params *params = ctl_params();
+	char *result;
+
+	(void)operands; /* none */
+	if (info_wait.given)
+		fut_params_number(params, "wait", info_wait.seconds);
+	ctl_connect();
+	result = ctl_call("drain", params);
+	if (ctl.json)
+		puts(result);
+	free(result);
+	return ctl_finish_output(CTL_DONE);
+}
+
 const struct command info_commands[] = {
     {
 	.name = "tasks",
@@ -147,6 +170,16 @@ const struct command info_commands[] = {
 	.text = "Prints the daemon's counters and gauges, and its workers.\n",
 	.operands = COMMAND_TAKES_NOTHING,
 	.run = info_stats_main,
+    },
+    {
+	.name = "drain",
+	.synopsis = "[OPTION]...",
+	.summary = "end the daemon once what runs has ended",
+	.text = "The daemon takes no more jobs and starts none, waits for those that run, and ends.\n"
+		"What has not begun stays, and goes on with the next start.\n",
+	.options = {info_drain_options},
+	.operands = COMMAND_TAKES_NOTHING,
+	.run = info_drain_main,
     },
     {0},
 };

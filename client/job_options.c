@@ -11,7 +11,7 @@
 #include "select.h"
 #include "value.h"
 
-#define JOB_OPTIONS_PARENTS_MAX 10000
+#define JOB_OPTIONS_PARENTS_MAX 1000 /* the daemon's */
 
 struct job_options job_options;
 

@@ -61,6 +61,8 @@ libctl_la_SOURCES = \
 	client/complete.h \
 	client/ctl.c \
 	client/ctl.h \
+	client/events.c \
+	client/events.h \
 	client/explain.c \
 	client/explain.h \
 	client/info.c \
@@ -78,6 +80,7 @@ libctl_la_SOURCES = \
 	client/map_results.c \
 	client/map_stop.c \
 	client/map_submit.c \
+	client/map_watch.c \
 	client/options.c \
 	client/options.h \
 	client/output.c \

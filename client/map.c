@@ -24,12 +24,13 @@
 #define MAP_TICK_MS 200
 
 static const char *map_file;
-static bool map_output, map_fail_fast;
+static bool map_output, map_unordered, map_fail_fast;
 static struct option_integer map_max_fails;
 
 static const struct option_spec map_options[] = {
     {"arg-file", 'a', OPTION_TEXT, &map_file, "FILE", "read the items from FILE in place of standard input"},
     {"output", 'o', OPTION_FLAG, &map_output, NULL, "print what the commands wrote, in place of results"},
+    {"unordered", 'u', OPTION_FLAG, &map_unordered, NULL, "print results as they come, not in order"},
     {"fail-fast", 0, OPTION_FLAG, &map_fail_fast, NULL, "cancel the rest as soon as one has failed"},
     {"max-fails", 0, OPTION_INTEGER, &map_max_fails, "N", "cancel the rest once N have failed"},
     {0},
@@ -102,11 +103,37 @@ bool map_select_rest(const struct map *map, struct select *ret_rest)
  * Progress
  */
 
+/* Whether more may be submitted than was. */
+static bool map_is_growing(const struct map *map)
+{
+	return !items_is_over(&map->items) || map->items.batch_count > 0 || map->batch_count > 0;
+}
+
+/* What has ended has been printed: nobody needs to be asked. */
+static void map_draw_printed(struct map *map)
+{
+	struct progress progress = {
+	    .ended = map->printed,
+	    .failed = map->failed,
+	    .total = map->submitted,
+	    .growing = map_is_growing(map),
+	};
+
+	if (map->end != MAP_GOES_ON || map_now_ms() < map->count_next_ms)
+		return;
+	map->count_next_ms = map_now_ms() + MAP_TICK_MS;
+	progress_draw(&progress);
+}
+
 static void map_ask_counts(struct map *map)
 {
 	struct fut_params *params;
 	struct select rest;
 
+	if (map->unordered) {
+		map_draw_printed(map);
+		return;
+	}
 	if (map->end != MAP_GOES_ON || map->count_request != 0 || map_now_ms() < map->count_next_ms ||
 	    !map_select_rest(map, &rest))
 		return;
@@ -125,7 +152,7 @@ static void map_take_counts(struct map *map, int code, const char *result)
 {
 	struct progress progress = {
 	    .total = map->submitted,
-	    .growing = !items_is_over(&map->items) || map->items.batch_count > 0 || map->batch_count > 0,
+	    .growing = map_is_growing(map),
 	};
 	int64_t now = map_now_ms();
 	struct span counts;
@@ -156,7 +183,11 @@ static void map_take_replies(struct map *map)
 	char *result;
 	int r;
 
+	/* Callbacks first: what is due after a reply was read is told by the next wait, a reply that is there is not. */
+	if (fut_process(ctl.client, 0) < 0)
+		ctl_die_failure();
 	for (;;) {
+		map_ask_watch(map);
 		result = NULL;
 		r = fut_receive_any(ctl.client, 0, &request, &result);
 		if (request == 0 && (r == FUT_E_TIMED_OUT || r == FUT_E_ARGUMENT))
@@ -186,8 +217,9 @@ static bool map_is_over(const struct map *map)
 		return false;
 	if (map->end != MAP_GOES_ON)
 		return map->end_request == 0;
-	return map->batch_count == 0 && map->items.batch_count == 0 && items_is_over(&map->items) &&
-	       map_front(map) == NULL;
+	if (map_is_growing(map))
+		return false;
+	return map->unordered ? map->n_unwatched == 0 && map->watches == 0 : map_front(map) == NULL;
 }
 
 /*
@@ -243,6 +275,7 @@ static int map_finish(struct map *map)
 	items_done(&map->items);
 	text_done(&map->batch);
 	free(map->pieces);
+	free(map->unwatched);
 	if (wait_signal() != 0)
 		return 128 + wait_signal();
 	return ferror(stdout) ? 128 + SIGPIPE : ctl_finish_output(status);
@@ -264,6 +297,7 @@ static int map_main(struct operands *operands)
 	if (map_max_fails.given && map_max_fails.value < 1)
 		ctl_die_usage("--max-fails is 1 or more");
 	map.output = map_output;
+	map.unordered = map_unordered;
 	map.max_fails = map_fail_fast ? 1 : map_max_fails.value;
 	map.task = job_options_task(operands);
 	items_open(&map.items, map_file);
@@ -294,13 +328,17 @@ const struct command map_commands[] = {
 		"its one argument. For a command, {} in its arguments stands for the line; without\n"
 		"any {} the line is its last argument.\n"
 		"\n"
+		"With --output what the commands wrote is printed in place of results, unmixed.\n"
+		"--unordered prints each as it ends. --fail-fast and --max-fails cancel the rest; in\n"
+		"order, what stands before the failure is still printed.\n"
+		"\n"
 		"Ctrl-C cancels all that has not ended. With --key KEY, input that takes several\n"
 		"requests has KEY#2, KEY#3... for those behind the first.\n"
 		"\n"
 		"Examples:\n"
 		"  seq 1000000000000 1000000000100 | futurectl map math.factorize\n"
 		"  find /usr/share/doc -type f | futurectl map file.sha256\n"
-		"  ls *.wav | futurectl map -- flac --silent {}\n",
+		"  ls *.wav | futurectl map --fail-fast -- flac --silent {}\n",
 	.options = {map_options, job_options_table, job_options_command},
 	.operands = COMMAND_TAKES_TASK,
 	.takes_command = true,

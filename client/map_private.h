@@ -35,6 +35,7 @@ struct map {
 	struct items items;
 	const char *task;
 	bool output;       /* print what the commands wrote, in place of their results */
+	bool unordered;    /* print as they end */
 	int64_t max_fails; /* give up once so many have failed; 0: never */
 
 	/* What is being submitted: a JSON array, of which `sent` items are under way. */
@@ -46,7 +47,7 @@ struct map {
 	int64_t map_request;
 	int64_t retry_ms; /* not before */
 
-	/* What was submitted and not printed yet, in the order of the items. */
+	/* What was submitted and not printed yet, in the order of the items; with unordered, all that was submitted. */
 	struct map_piece *pieces;
 	size_t n_pieces, first_piece;
 	int64_t submitted, printed, failed;
@@ -55,6 +56,11 @@ struct map {
 	int64_t front_request;
 	bool awaiting, ended; /* the front job has not ended; it has just been awaited */
 	int64_t window, asked;
+
+	/* What was submitted and is not watched yet; how many watches there are, and what they have told. */
+	struct fut_range *unwatched;
+	size_t n_unwatched, watches;
+	int64_t seen_failed, last_failed; /* in order: how many, and the highest id of them */
 
 	int64_t count_request;
 	int64_t count_sent_ms, count_next_ms;
@@ -94,6 +100,13 @@ void map_ask_front(struct map *map);
 /* Its answer: prints what has ended. */
 void map_take_front(struct map *map, int code, const char *result);
 
+/* map_watch.c */
+
+/* Jobs were submitted: they are to be watched, if any are. */
+void map_add_watched(struct map *map, struct fut_range ids);
+/* Watches what is not watched yet. */
+void map_ask_watch(struct map *map);
+
 /* map_print.c */
 
 /* Prints an ended job. item is its place in the input, from 1, or 0 where that is not known. */
@@ -106,10 +119,12 @@ void map_print_refused(struct map *map);
 /* map_stop.c */
 
 /*
- * Ends it before its time: nothing more is read, submitted or printed; what was submitted is cancelled and its end awaited.
- * Called again once more was submitted after all. The first reason stands.
+ * Ends it before its time: nothing more is read, submitted or printed; what was submitted is cancelled and its end
+ * awaited. Called again once more was submitted after all. The first reason stands.
  */
 void map_stop(struct map *map, enum map_end end);
+/* Cancels what was submitted and has a higher id, and goes on. */
+void map_cancel_behind(struct map *map, int64_t id);
 /* The answer to end_request. */
 void map_take_end(struct map *map, int code, const char *result);
 

@@ -29,7 +29,7 @@ void map_ask_front(struct map *map)
 	struct fut_range slice;
 	struct select select = {.ranges = &slice, .n_ranges = 1};
 
-	if (map->end != MAP_GOES_ON || map->front_request != 0 || !map_skip_refused(map))
+	if (map->end != MAP_GOES_ON || map->unordered || map->front_request != 0 || !map_skip_refused(map))
 		return;
 	params = ctl_params();
 	slice = map_front(map)->ids;

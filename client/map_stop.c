@@ -27,6 +27,32 @@ static void map_drop(int64_t *request)
 	*request = 0;
 }
 
+void map_cancel_behind(struct map *map, int64_t id)
+{
+	struct fut_params *params;
+	struct select rest;
+	size_t count = 0;
+
+	if (!map_select_rest(map, &rest))
+		return;
+	for (size_t i = 0; i < rest.n_ranges; i++) {
+		if (rest.ranges[i].last <= id)
+			continue;
+		rest.ranges[count] = rest.ranges[i];
+		rest.ranges[count].first = rest.ranges[i].first > id ? rest.ranges[i].first : id + 1;
+		count++;
+	}
+	rest.n_ranges = count;
+	if (count > 0) {
+		params = ctl_params();
+		select_put(&rest, params);
+		fut_params_string(params, "reason", map_reason(MAP_GIVEN_UP));
+		map_drop(&map->cancel_request);
+		map->cancel_request = ctl_send("cancel", params);
+	}
+	select_done(&rest);
+}
+
 void map_stop(struct map *map, enum map_end end)
 {
 	struct fut_params *params;

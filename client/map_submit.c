@@ -46,6 +46,8 @@ static size_t map_length(const struct map *map, size_t n)
 /* The lines behind the batch that were refused have their place behind its jobs. */
 static void map_add_refused(struct map *map)
 {
+	for (; map->unordered && map->refused > 0; map->refused--)
+		map_print_refused(map);
 	if (map->refused > 0)
 		map_add_piece(map, (struct fut_range){1, (int64_t)map->refused}, true);
 	map->refused = 0;
@@ -130,7 +132,7 @@ void map_take_submitted(struct map *map, int code, const char *result)
 	int64_t first;
 
 	map->map_request = 0;
-	if (code == FUT_E_BUSY && map->end == MAP_GOES_ON && job_options.key == NULL) {
+	if (code == FUT_E_BUSY && map->batch_count > 0 && job_options.key == NULL) {
 		map_retry_later(map);
 		return;
 	}
@@ -152,6 +154,11 @@ void map_take_submitted(struct map *map, int code, const char *result)
 		map_stop(map, map->end);
 		return;
 	}
+	if (map->max_fails > 0 && map->seen_failed >= map->max_fails) {
+		map_cancel_behind(map, map->last_failed);
+		return;
+	}
+	map_add_watched(map, (struct fut_range){first, first + (int64_t)map->sent - 1});
 	map_shorten_batch(map);
 	if (map->batch_count == 0)
 		map_add_refused(map);

@@ -209,6 +209,37 @@ void show_add_job(struct table *table, struct span job)
 	free(state);
 }
 
+static void show_print_padded(const char *text, int columns, enum table_colour colour)
+{
+	table_print(text, colour);
+	printf("%*s  ", (int)strlen(text) < columns ? columns - (int)strlen(text) : 0, "");
+}
+
+void show_print_line(struct span job)
+{
+	char *state = ctl_member_string(job, "state"), *task = ctl_member_string(job, "task");
+	char *label = ctl_member_string(job, "label");
+	struct text text = {0};
+
+	if (state == NULL)
+		return;
+	printf("%6lld  ", (long long)ctl_member_integer(job, "id", 0));
+	show_print_padded(state, 9, show_colour(state));
+	show_print_padded(task != NULL ? task : "", 12, TABLE_PLAIN);
+	show_write_time(job, state, true, &text);
+	show_print_padded(ctl_text(&text), 6, TABLE_DIM);
+	if (label != NULL)
+		show_print_padded(label, 0, TABLE_PLAIN);
+	text_clear(&text);
+	show_write_note(job, state, &text);
+	table_print(ctl_text(&text), TABLE_PLAIN);
+	putchar('\n');
+	text_done(&text);
+	free(state);
+	free(task);
+	free(label);
+}
+
 static void show_print_member(const char *name, struct span value)
 {
 	struct text text = {0};

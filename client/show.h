@@ -26,6 +26,9 @@ void show_write_progress(struct span job, struct text *out);
 void show_begin_jobs(struct table *table);
 void show_add_job(struct table *table, struct span job);
 
+/* A job as a line for people, for where rows come one by one and cannot be aligned. */
+void show_print_line(struct span job);
+
 /* All that is known of one job, a line each. */
 void show_print_job(struct span job);
 

@@ -59,14 +59,12 @@ int wait_signal(void)
 bool wait_turn(int fd, int timeout_ms)
 {
 	struct pollfd pollfds[3] = {
-	    {.fd = fut_fd(ctl.client), .events = POLLIN},
+	    {.fd = fut_poll_fd(ctl.client), .events = POLLIN},
 	    {.fd = wait_pipe[0], .events = POLLIN},
 	    {.fd = fd, .events = POLLIN},
 	};
 	char byte;
 
-	if (fut_wants_write(ctl.client))
-		pollfds[0].events |= POLLOUT;
 	if (poll(pollfds, 3, timeout_ms) <= 0)
 		return false;
 	if (pollfds[1].revents != 0)

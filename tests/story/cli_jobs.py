@@ -204,15 +204,6 @@ def test_tasks_queues_stats(t):
     that("workers" in json.loads(t.ctl("--json", "stats", status=0).out), "stats as JSON")
 
 
-def test_what_is_not_built(t):
-    """A command of the contract that is not built yet is refused by its name, with 2."""
-    t.daemon()
-    for command in ("watch", "retry", "forget", "explain", "pause", "resume", "set-queue", "drain", "token", "top"):
-        done = t.ctl(command, "1")
-        if done.status != 0:
-            that(done.status == 2 and command in done.err, "%s: %r" % (command, done))
-
-
 def test_json(t):
     """With --json everything on standard output is JSON."""
     _, c = t.serve()
