@@ -149,6 +149,57 @@ START_TEST(quoting)
 }
 END_TEST
 
+START_TEST(moments)
+{
+	static const char *const bad[] = {"", "soon", "25:00", "03:60", "2026-12-24", "2026-12-24T", "2026-12-24T18:00:00+1",
+	    "2026-12-24T18:00:00Zx", "2026-13-24 18:00", "2026-12-24T18:00:00+01:99", "03:00 pm"};
+	const time_t now = 1795531200; /* 2026-11-24T14:40:00Z */
+	struct text text = {0};
+	double seconds;
+
+	ck_assert_int_eq(setenv("TZ", "EAST-2", 1), 0);
+	tzset();
+	ck_assert_int_eq(value_read_moment("2026-11-24T14:40:00Z", now, &seconds), 0);
+	ck_assert(seconds == (double)now);
+	ck_assert_int_eq(value_read_moment("2026-11-24T14:40:00.5Z", now, &seconds), 0);
+	ck_assert(seconds == (double)now + 0.5);
+	ck_assert_int_eq(value_read_moment("2026-11-24T15:40:00+01:00", now, &seconds), 0);
+	ck_assert(seconds == (double)now);
+	ck_assert_int_eq(value_read_moment("2026-11-24T13:10:00-0130", now, &seconds), 0);
+	ck_assert(seconds == (double)now);
+	ck_assert_int_eq(value_read_moment("2026-11-24 16:40", now, &seconds), 0);
+	ck_assert(seconds == (double)now);
+	/* In local time it is 16:40: later today, and tomorrow. */
+	ck_assert_int_eq(value_read_moment("16:41:30", now, &seconds), 0);
+	ck_assert(seconds == (double)now + 90);
+	ck_assert_int_eq(value_read_moment("16:40", now, &seconds), 0);
+	ck_assert(seconds == (double)now + 86400);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(value_read_moment(bad[i], now, &seconds) == -1, "'%s'", bad[i]);
+	value_write_time(&text, (double)now + 0.25);
+	ck_assert_str_eq(text_string(&text), "2026-11-24T14:40:00.250Z");
+	text_clear(&text);
+	value_write_local_time(&text, (double)now);
+	ck_assert_str_eq(text_string(&text), "2026-11-24 16:40:00");
+	text_done(&text);
+}
+END_TEST
+
+START_TEST(sizes)
+{
+	static const char *const bad[] = {"", "0", "x", "-1", "1X", "1MM", "1.2.3", "M"};
+	int64_t mib;
+
+	ck_assert(value_read_mib("512M", &mib) == 0 && mib == 512);
+	ck_assert(value_read_mib("2g", &mib) == 0 && mib == 2048);
+	ck_assert(value_read_mib("1.5GiB", &mib) == 0 && mib == 1536);
+	ck_assert(value_read_mib("700K", &mib) == 0 && mib == 1);
+	ck_assert(value_read_mib("64", &mib) == 0 && mib == 64);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(value_read_mib(bad[i], &mib) == -1, "'%s'", bad[i]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("client_value");
@@ -159,6 +210,8 @@ int main(void)
 	tcase_add_test(tcase, durations);
 	tcase_add_test(tcase, integers);
 	tcase_add_test(tcase, times);
+	tcase_add_test(tcase, moments);
+	tcase_add_test(tcase, sizes);
 	tcase_add_test(tcase, what_is_json);
 	tcase_add_test(tcase, numbers_in_json);
 	tcase_add_test(tcase, base64);
