@@ -16,6 +16,7 @@ EXTRA_DIST += \
 	tests/bench \
 	tests/fault \
 	tests/layers.py \
+	tests/library.py \
 	tests/run-stories.py \
 	tests/run-unit.py \
 	tests/story \
