@@ -3,9 +3,10 @@
  *
  * posix_spawn(3) shares the worker's memory with the child until it has executed, so a start costs the same however
  * large the worker has grown. What it cannot do for the child (folder, mask of file modes) the worker, which has one
- * thread, sets for itself, and undoes afterwards.
+ * thread, sets for itself, and undoes afterwards. Limits it could not undo: a command that has any is forked
+ * (command_fork.c).
  */
-#include "daemon/command.h"
+#include "daemon/command_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -93,7 +94,7 @@ command_count(char *const *env)
 	return n;
 }
 
-#define IDENTITY_MAX 3
+#define IDENTITY_MAX 4
 
 char **
 command_environment(const struct command *command, const struct command_identity *identity)
@@ -102,6 +103,7 @@ command_environment(const struct command *command, const struct command_identity
 	    mem_text(identity->mark),
 	    mem_format("FUTURED_JOB_ID=%llu", (unsigned long long)identity->job),
 	    mem_format("FUTURED_ATTEMPT=%u", identity->attempt),
+	    mem_format("FUTURED_PROGRESS_FD=%d", COMMAND_PROGRESS_FD),
 	    NULL,
 	};
 	char **env = mem_new_array(command_count(command->env) + BASE_MAX + IDENTITY_MAX + 1, sizeof(*env));
@@ -155,13 +157,13 @@ command_open_stdin(const struct command *command)
 
 /* 0 or an errno. */
 static int
-command_fill_actions(posix_spawn_file_actions_t *actions, const int fds[3])
+command_fill_actions(posix_spawn_file_actions_t *actions, const int fds[COMMAND_FDS])
 {
 	int error = 0;
 
-	for (int i = 0; i < 3 && error == 0; i++)
+	for (int i = 0; i < COMMAND_FDS && error == 0; i++)
 		error = posix_spawn_file_actions_adddup2(actions, fds[i], i);
-	return error != 0 ? error : posix_spawn_file_actions_addclosefrom_np(actions, 3);
+	return error != 0 ? error : posix_spawn_file_actions_addclosefrom_np(actions, COMMAND_FDS);
 }
 
 static int
@@ -180,9 +182,8 @@ command_fill_attributes(posix_spawnattr_t *attributes)
 
 /* The program is looked for in the PATH that the command will have, not in ours. */
 static int
-command_spawn(const struct command *command, char **env, const int fds[3], pid_t *ret_pid)
+command_spawn(const struct command *command, char **env, const int fds[COMMAND_FDS], pid_t *ret_pid)
 {
-	char **own = environ;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	int error;
@@ -192,24 +193,42 @@ command_spawn(const struct command *command, char **env, const int fds[3], pid_t
 	error = command_fill_actions(&actions, fds);
 	if (error == 0)
 		error = command_fill_attributes(&attributes);
-	if (error == 0) {
-		environ = env;
+	if (error == 0)
 		error = posix_spawnp(ret_pid, command->argv[0], &actions, &attributes, command->argv, env);
-		environ = own;
-	}
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return error;
 }
 
+static bool
+command_is_limited(const struct command *command)
+{
+	return command->limits.memory_mib > 0 || command->limits.cpu_s > 0 || command->limits.files > 0;
+}
+
+/* 0 or an errno. */
+static int
+command_execute(const struct command *command, char **env, const int fds[COMMAND_FDS], pid_t *ret_pid)
+{
+	mode_t own_umask = umask(command->umask != COMMAND_UMASK_NONE ? command->umask : DEFAULT_UMASK);
+	char **own = environ;
+	int error;
+
+	environ = env;
+	error = command_is_limited(command) ? command_fork(command, env, fds, ret_pid)
+					    : command_spawn(command, env, fds, ret_pid);
+	environ = own;
+	umask(own_umask);
+	return error;
+}
+
 int
-command_start(const struct command *command, const struct command_identity *identity, int stdout_fd, int stderr_fd,
-    pid_t *ret_pid, struct outcome *ret_outcome)
+command_start(const struct command *command, const struct command_identity *identity,
+    const int streams[COMMAND_STREAMS], pid_t *ret_pid, struct outcome *ret_outcome)
 {
 	const char *cwd = command->cwd != NULL ? command->cwd : "/";
-	int fds[3] = {-1, stdout_fd, stderr_fd};
+	int fds[COMMAND_FDS] = {-1, streams[COMMAND_STDOUT], streams[COMMAND_STDERR], streams[COMMAND_PROGRESS]};
 	int error, result = -1;
-	mode_t own_umask;
 	char **env;
 
 	fds[0] = command_open_stdin(command);
@@ -222,9 +241,7 @@ command_start(const struct command *command, const struct command_identity *iden
 		goto out;
 	}
 	env = command_environment(command, identity);
-	own_umask = umask(command->umask != COMMAND_UMASK_NONE ? command->umask : DEFAULT_UMASK);
-	error = command_spawn(command, env, fds, ret_pid);
-	umask(own_umask);
+	error = command_execute(command, env, fds, ret_pid);
 	command_environment_free(env);
 	if (chdir("/") < 0)
 		abort(); /* there is always a root */

@@ -2,9 +2,9 @@
  * command: what a job of a TASK_COMMAND task is to run, and starting it: its environment, descriptors, session and
  * signals.
  *
- * A command gets descriptors 0, 1 and 2 and no other, a session and process group of its own, default signal
- * dispositions, an empty mask, and no way to gain privileges (the spawner has given that up for all below it). Worker
- * process only: one thread.
+ * A command gets descriptors 0, 1 and 2, 3 to tell its progress on, and no other, a session and process group of its
+ * own, default signal dispositions, an empty mask, and no way to gain privileges (the spawner has given that up for all
+ * below it). Worker process only: one thread.
  */
 #ifndef DAEMON_COMMAND_H
 #define DAEMON_COMMAND_H
@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "daemon/outcome.h"
+#include "daemon/spec.h"
 
 /* Made by a task of kind TASK_COMMAND; all of it malloc'ed and owned here. */
 struct command {
@@ -23,6 +24,7 @@ struct command {
 	char *stdin_data; /* NULL: /dev/null */
 	size_t stdin_len;
 	mode_t umask; /* COMMAND_UMASK_NONE: 022 */
+	struct spec_limits limits; /* the job's */
 };
 #define COMMAND_UMASK_NONE ((mode_t)-1)
 void command_done(struct command *command);
@@ -43,11 +45,23 @@ void command_environment_free(char **env);
 /* Looks the user up for the base, once; later calls, and forked children, use what was found. */
 void command_prepare(void);
 
+/* What it writes to: descriptors above 2, which stay the caller's. */
+enum command_stream { COMMAND_STDOUT, COMMAND_STDERR, COMMAND_PROGRESS, COMMAND_STREAMS };
+
 /*
- * Starts it with stdout_fd and stderr_fd as its output (above 2; they stay the caller's). It has been executed when 0
- * is returned; else -1 and a TaskError in *ret_outcome that names what could not be done, with data {"errno":"ENOENT"}.
+ * How its limits are kept, soft and hard, from its first instruction, by each of its processes: memory_mib by
+ * RLIMIT_DATA (what it may write to and shares with nobody; not RLIMIT_AS, which hits those who reserve addresses that
+ * they never use), cpu_s by RLIMIT_CPU: SIGXCPU, and SIGKILL COMMAND_CPU_GRACE_S later, files by RLIMIT_NOFILE. What is
+ * above our own hard limit becomes that.
  */
-int command_start(const struct command *command, const struct command_identity *identity, int stdout_fd, int stderr_fd,
-    pid_t *ret_pid, struct outcome *ret_outcome) __attribute__((warn_unused_result));
+#define COMMAND_CPU_GRACE_S 5
+
+/*
+ * Starts it. It has been executed when 0 is returned; else -1 and a TaskError in *ret_outcome that names what could not
+ * be done, with data {"errno":"ENOENT"}.
+ */
+int command_start(const struct command *command, const struct command_identity *identity,
+    const int streams[COMMAND_STREAMS], pid_t *ret_pid, struct outcome *ret_outcome)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -84,6 +84,8 @@ dispatch_begin_attempt(struct dispatch *dispatch, struct job *job)
 	job->sent = job->settled = job->going_back = job->withdrawn = false;
 	job->worker = 0;
 	job->out_bytes[0] = job->out_bytes[1] = 0;
+	free(job->progress);
+	job->progress = NULL;
 	dispatch->stats.started++;
 	dispatch_count_running(dispatch, job, true);
 }
@@ -376,6 +378,17 @@ dispatch_worker_output(struct job *job, int64_t stdout_bytes, int64_t stderr_byt
 }
 
 static void
+dispatch_worker_progress(struct job *job, const struct progress *progress, void *arg)
+{
+	struct dispatch *dispatch = arg;
+
+	if (job->progress == NULL)
+		job->progress = mem_new(sizeof(*job->progress));
+	*job->progress = *progress;
+	dispatch_changed(dispatch, job, DISPATCH_PROGRESS);
+}
+
+static void
 dispatch_worker_room(void *arg)
 {
 	(void)arg; /* picking follows after each turn */
@@ -421,7 +434,7 @@ dispatch_run_open(struct dispatch *dispatch)
 	    .shared = config->slots,
 	    .spawner_fd = config->spawner_fd};
 	const struct workers_callbacks callbacks = {dispatch_worker_outcome, dispatch_worker_died, dispatch_worker_withdrawn,
-	    dispatch_worker_output, dispatch_worker_room, dispatch_spawner_died, dispatch};
+	    dispatch_worker_output, dispatch_worker_progress, dispatch_worker_room, dispatch_spawner_died, dispatch};
 	const struct waits_config waits = {.local = config->http_local, .max_result = config->max_result};
 
 	dispatch->workers = workers_new(dispatch->loop, &workers, &callbacks);

@@ -18,7 +18,7 @@ frame_cut(const char *bytes, size_t len, struct frame_header *ret_header, struct
 	if (len < sizeof(*ret_header))
 		return 0;
 	memcpy(ret_header, bytes, sizeof(*ret_header));
-	if (ret_header->version != FRAME_VERSION || ret_header->type < FRAME_HELLO || ret_header->type > FRAME_RESULT ||
+	if (ret_header->version != FRAME_VERSION || ret_header->type < FRAME_HELLO || ret_header->type > FRAME_PROGRESS ||
 	    ret_header->length > FRAME_MAX)
 		return -1;
 	if (len - sizeof(*ret_header) < ret_header->length)
@@ -49,16 +49,37 @@ frame_get_integer(struct span object, const char *name, int64_t min, int64_t max
 	return 0;
 }
 
+/* As many numbers as there are fields, none of them negative. */
+static int
+frame_read_numbers(struct span array, int64_t *const fields[], size_t n_fields)
+{
+	struct jsonspan_iter iter;
+	struct span value;
+	size_t n = 0;
+
+	if (jsonspan_type(array) != JSONSPAN_ARRAY)
+		return -1;
+	jsonspan_iter_init(&iter, array);
+	while (jsonspan_next(&iter, &value)) {
+		if (n == n_fields || jsonspan_integer(value, fields[n]) < 0 || *fields[n] < 0)
+			return -1;
+		n++;
+	}
+	return n == n_fields ? 0 : -1;
+}
+
 int
 frame_read_job(struct span payload, struct frame_job *ret_job)
 {
-	struct frame_job job;
-	struct span object;
+	struct frame_job job = {0};
+	int64_t *const limits[] = {&job.limits.memory_mib, &job.limits.cpu_s, &job.limits.files};
+	struct span object, limited;
 	int64_t attempt;
 
 	if (frame_read_object(payload, &object) < 0 || !jsonspan_get(object, "task", &job.task) ||
 	    jsonspan_type(job.task) != JSONSPAN_STRING || !jsonspan_get(object, "args", &job.args) ||
-	    frame_get_integer(object, "attempt", 0, UINT_MAX, &attempt) < 0)
+	    frame_get_integer(object, "attempt", 0, UINT_MAX, &attempt) < 0 ||
+	    (jsonspan_get(object, "limits", &limited) && frame_read_numbers(limited, limits, 3) < 0))
 		return -1;
 	job.attempt = (unsigned)attempt;
 	*ret_job = job;
@@ -93,20 +114,26 @@ static int
 frame_read_usage(struct span array, struct usage *ret_usage)
 {
 	int64_t *const fields[] = {&ret_usage->user_us, &ret_usage->system_us, &ret_usage->max_rss_kib};
-	struct jsonspan_iter iter;
-	struct span value;
-	size_t n = 0;
 
-	if (jsonspan_type(array) != JSONSPAN_ARRAY)
-		return -1;
-	jsonspan_iter_init(&iter, array);
-	while (jsonspan_next(&iter, &value)) {
-		if (n == sizeof(fields) / sizeof(fields[0]) || jsonspan_integer(value, fields[n]) < 0 || *fields[n] < 0)
-			return -1;
-		n++;
-	}
-	ret_usage->known = n == sizeof(fields) / sizeof(fields[0]);
+	ret_usage->known = frame_read_numbers(array, fields, sizeof(fields) / sizeof(fields[0])) == 0;
 	return ret_usage->known ? 0 : -1;
+}
+
+int
+frame_read_progress(struct span payload, struct progress *ret_progress)
+{
+	struct progress progress = {0};
+	struct span object, text;
+	int64_t millionths;
+
+	if (frame_read_object(payload, &object) < 0 ||
+	    frame_get_integer(object, "millionths", 0, PROGRESS_MILLION, &millionths) < 0 ||
+	    !jsonspan_get(object, "text", &text) || jsonspan_type(text) != JSONSPAN_STRING ||
+	    jsonspan_string_copy(text, progress.text, sizeof(progress.text)) < 0)
+		return -1;
+	progress.millionths = (int32_t)millionths;
+	*ret_progress = progress;
+	return 0;
 }
 
 /* The type of an error object: JOB_ERROR_NONE when it is none that a worker may send. */
@@ -211,11 +238,16 @@ frame_put_hello(struct frame_out *out, int pid)
 }
 
 void
-frame_put_job(struct frame_out *out, uint64_t job, uint64_t token, const char *task, unsigned attempt, struct span args)
+frame_put_job(struct frame_out *out, uint64_t job, uint64_t token, const char *task, unsigned attempt,
+    const struct spec_limits *limits, struct span args)
 {
-	char buf[FRAME_HEAD_MAX];
-	int n = snprintf(buf, sizeof(buf), "{\"task\":\"%s\",\"attempt\":%u,\"args\":", task, attempt);
+	char buf[FRAME_HEAD_MAX], limited[FRAME_HEAD_MAX / 2] = "";
+	int n;
 
+	if (limits->memory_mib > 0 || limits->cpu_s > 0 || limits->files > 0)
+		snprintf(limited, sizeof(limited), "\"limits\":[%lld,%lld,%lld],", (long long)limits->memory_mib,
+		    (long long)limits->cpu_s, (long long)limits->files);
+	n = snprintf(buf, sizeof(buf), "{\"task\":\"%s\",\"attempt\":%u,%s\"args\":", task, attempt, limited);
 	frame_put(out, FRAME_JOB, job, token, frame_head(buf, n), args, SPAN_LIT("}"));
 }
 
@@ -245,6 +277,16 @@ frame_put_output(struct frame_out *out, uint64_t job, uint64_t token, int64_t st
 	    (long long)stderr_bytes);
 
 	frame_put(out, FRAME_OUTPUT, job, token, frame_head(buf, n), SPAN_NONE, SPAN_NONE);
+}
+
+void
+frame_put_progress(struct frame_out *out, uint64_t job, uint64_t token, const struct progress *progress)
+{
+	char buf[FRAME_HEAD_MAX], quoted[JSONSPAN_QUOTED_MAX(PROGRESS_TEXT)];
+	int n = snprintf(buf, sizeof(buf), "{\"millionths\":%d,\"text\":", (int)progress->millionths);
+	size_t len = jsonspan_quote(progress->text, strlen(progress->text), quoted);
+
+	frame_put(out, FRAME_PROGRESS, job, token, frame_head(buf, n), (struct span){quoted, len}, SPAN_LIT("}"));
 }
 
 void

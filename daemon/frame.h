@@ -12,6 +12,8 @@
 #include <stdint.h>
 
 #include "daemon/outcome.h"
+#include "daemon/progress.h"
+#include "daemon/spec.h"
 #include "proto/jsonspan.h"
 
 #define FRAME_VERSION 1
@@ -19,13 +21,15 @@
 
 enum frame_type {
 	FRAME_HELLO = 1,   /* worker: {"version":1,"pid":N}: ready for jobs */
-	FRAME_JOB = 2,	   /* daemon: {"task":NAME,"attempt":N,"args":ARGS}: start when those before it are done */
+	FRAME_JOB = 2,	   /* daemon: {"task":NAME,"attempt":N,"limits":[memory_mib,cpu_s,files],"args":ARGS}: start when
+			      those before it are done; limits only where there are any */
 	FRAME_CANCEL = 3,  /* daemon: {"grace_ms":N}: end the running command's tree: TERM, grace, KILL. Jobs not yet
 			      begun are withdrawn by slots.h instead */
 	FRAME_STARTED = 4, /* worker: {"pid":N}: the command's leader runs */
 	FRAME_OUTPUT = 5,  /* worker: {"stdout":N,"stderr":N}: so many bytes of each are in the output files now */
 	FRAME_RESULT = 6,  /* worker: {"usage":[user_us,system_us,max_rss_kib],"result":ANY} or
 			      {"usage":[…],"error":{"type":…,…}} */
+	FRAME_PROGRESS = 7, /* worker: {"millionths":N,"text":TEXT}: so far is the job that runs */
 };
 
 struct frame_header {
@@ -52,11 +56,13 @@ int frame_cut(const char *bytes, size_t len, struct frame_header *ret_header, st
 struct frame_job {
 	struct span task; /* string with quotes */
 	unsigned attempt;
+	struct spec_limits limits;
 	struct span args;
 };
 int frame_read_job(struct span payload, struct frame_job *ret_job);
 int frame_read_cancel(struct span payload, int64_t *ret_grace_ms);
 int frame_read_output(struct span payload, int64_t *ret_stdout, int64_t *ret_stderr);
+int frame_read_progress(struct span payload, struct progress *ret_progress);
 /* Copies the result into *ret_outcome, which the caller ends with outcome_done(). */
 int frame_read_result(struct span payload, struct outcome *ret_outcome);
 
@@ -70,11 +76,12 @@ struct frame_out {
 };
 void frame_out_done(struct frame_out *out);
 void frame_put_hello(struct frame_out *out, int pid);
-void frame_put_job(
-    struct frame_out *out, uint64_t job, uint64_t token, const char *task, unsigned attempt, struct span args);
+void frame_put_job(struct frame_out *out, uint64_t job, uint64_t token, const char *task, unsigned attempt,
+    const struct spec_limits *limits, struct span args);
 void frame_put_cancel(struct frame_out *out, uint64_t job, uint64_t token, int64_t grace_ms);
 void frame_put_started(struct frame_out *out, uint64_t job, uint64_t token, int pid);
 void frame_put_output(struct frame_out *out, uint64_t job, uint64_t token, int64_t stdout_bytes, int64_t stderr_bytes);
+void frame_put_progress(struct frame_out *out, uint64_t job, uint64_t token, const struct progress *progress);
 void frame_put_result(struct frame_out *out, uint64_t job, uint64_t token, const struct outcome *outcome);
 
 #endif

@@ -31,6 +31,7 @@ job_free(struct jobs *jobs, struct job *job)
 	if (job->timer != NULL)
 		event_free(job->timer);
 	outcome_done(&job->outcome);
+	free(job->progress);
 	free(job->cancel_error);
 	spec_unref(job->spec);
 	free(job);

@@ -68,6 +68,7 @@ struct job {
 	int64_t sent_ms;         /* monotonic */
 	int64_t grace_ms;        /* of the stop under way */
 	int64_t out_bytes[2];    /* in the output files, as the supervisor said */
+	struct progress *progress; /* what the attempt told last, or NULL */
 	char *cancel_error;      /* the error object of the cancel that was promised */
 	struct event *timer;     /* time-out, then the limit of the grace */
 	struct outcome outcome;  /* once it has come out */

@@ -24,6 +24,8 @@ libdaemon_la_SOURCES = \
 	daemon/clock.h \
 	daemon/command.c \
 	daemon/command.h \
+	daemon/command_fork.c \
+	daemon/command_private.h \
 	daemon/config.c \
 	daemon/config.h \
 	daemon/config_load.c \
@@ -67,6 +69,7 @@ libdaemon_la_SOURCES = \
 	daemon/methods.h \
 	daemon/methods_control.c \
 	daemon/methods_info.c \
+	daemon/methods_limits.c \
 	daemon/methods_look.c \
 	daemon/methods_queues.c \
 	daemon/methods_submit.c \
@@ -86,6 +89,8 @@ libdaemon_la_SOURCES = \
 	daemon/proctree.c \
 	daemon/proctree.h \
 	daemon/proctree_sweep.c \
+	daemon/progress.c \
+	daemon/progress.h \
 	daemon/queues.c \
 	daemon/queues.h \
 	daemon/receivers.c \

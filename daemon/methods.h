@@ -1,5 +1,5 @@
 /*
- * methods: what the families of methods share: reading a selection and a `fields` parameter.
+ * methods: what the families of methods share: reading a selection, and parameters that have a shape of their own.
  */
 #ifndef DAEMON_METHODS_H
 #define DAEMON_METHODS_H
@@ -13,5 +13,8 @@ bool methods_read_selection(struct request *request, struct span id, struct span
     struct selection *ret_selection);
 /* fields may be SPAN_NONE: *ret_fields is left as it is. */
 bool methods_read_fields(struct request *request, struct span fields, render_fields *ret_fields);
+/* The parameter limits (may be SPAN_NONE: none). */
+bool methods_read_limits(
+    struct request *request, struct span raw, const struct task *task, struct spec_limits *ret_limits);
 
 #endif

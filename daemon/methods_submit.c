@@ -11,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/dispatch.h"
 #include "daemon/mem.h"
+#include "daemon/methods.h"
 #include "daemon/request.h"
 #include "daemon/server.h"
 #include "daemon/task.h"
@@ -21,7 +22,7 @@
 #define ARGS_SORT_MAX ((size_t)1 << 20) /* args longer than this are compared byte by byte for a key */
 
 struct submit_params {
-	struct span task, args, items;
+	struct span task, args, items, limits;
 	struct span after;
 	char lane[8], queue[128], label[256], key[256], after_policy[16], webhook[2048];
 	int64_t priority, max_attempts;
@@ -42,7 +43,8 @@ struct submit_params {
 	{"expires", PARAM_DURATION, PARAM_AT(submit_params, expires_ms), 0, 0, 0},                                     \
 	{"timeout", PARAM_DURATION, PARAM_AT(submit_params, timeout_ms), 0, 0, 0},                                     \
 	{"backoff", PARAM_DURATION, PARAM_AT(submit_params, backoff_ms), 0, 0, 0},                                     \
-	{"retain", PARAM_DURATION, PARAM_AT(submit_params, retain_ms), 0, 0, 0}
+	{"retain", PARAM_DURATION, PARAM_AT(submit_params, retain_ms), 0, 0, 0},                                       \
+	{"limits", PARAM_SPAN, PARAM_AT(submit_params, limits), 0, 0, 0}
 
 static const struct param submit_table[] = {COMMON_PARAMS, {"args", PARAM_SPAN, PARAM_AT(submit_params, args), 0, 0, 0}, {0}};
 static const struct param run_table[] = {COMMON_PARAMS, {"args", PARAM_SPAN, PARAM_AT(submit_params, args), 0, 0, 0},
@@ -468,7 +470,7 @@ submit_any(struct request *request, struct span raw, enum submit_kind kind, cons
 
 	if (!request_params(request, raw, table, &params) || !submit_check_times(request, &params) ||
 	    (task = submit_find_task(request, &params)) == NULL || !submit_pool(request, &params, task, &spec.pool) ||
-	    !submit_check_webhook(request, params.webhook))
+	    !submit_check_webhook(request, params.webhook) || !methods_read_limits(request, params.limits, task, &spec.limits))
 		return;
 	if (kind == SUBMIT_MAP) {
 		if (!submit_check_items(request, task, params.items, &spec.idempotent, &count))

@@ -89,9 +89,12 @@ render_retry_of(const struct render *render)
 }
 
 static void
-render_null(const struct render *render)
+render_progress(const struct render *render)
 {
-	text_add_lit(render->text, "null");
+	if (render->job != NULL && render->job->progress != NULL)
+		progress_add_json(render->job->progress, render->text);
+	else
+		text_add_lit(render->text, "null");
 }
 
 static void
@@ -235,7 +238,7 @@ static const struct {
     {"expires", STORE_FIELD_SPEC, render_expires},
     {"started", 0, render_started},
     {"finished", 0, render_finished},
-    {"progress", 0, render_null},
+    {"progress", 0, render_progress},
     {"result", STORE_FIELD_RESULT, render_result},
     {"error", STORE_FIELD_ERROR, render_error},
     {"usage", 0, render_usage},

@@ -1,7 +1,7 @@
 /*
  * supervise: see supervise.h.
  *
- * One poll over the two pipes, the signals, the daemon's channel and two timers. A command is over when its tree is
+ * One poll over its three pipes, the signals, the daemon's channel and some timers. A command is over when its tree is
  * empty, and nothing else ends the loop: not the end of a pipe (an escaped child may hold it), not the end of the
  * leader (it may have left others behind).
  */
@@ -33,16 +33,23 @@
 #define READ_SIZE    65536
 #define NEVER_MS     INT64_MAX
 
-enum { POLL_STDOUT, POLL_STDERR, POLL_SIGNAL, POLL_CANCEL, POLL_COUNT };
+/* The first three are enum command_stream, and the first two enum stream. */
+enum { POLL_STDOUT, POLL_STDERR, POLL_PROGRESS, POLL_SIGNAL, POLL_CANCEL, POLL_COUNT };
+_Static_assert(POLL_SIGNAL == (int)COMMAND_STREAMS, "a pipe for each stream");
 
 struct supervision {
 	const struct supervise_config *config;
 	const struct supervise_hooks *hooks;
 	struct pollfd polls[POLL_COUNT]; /* an fd of -1 is at its end */
 	struct capture captures[2];	 /* by enum stream, as the pipes in polls */
+	const struct spec_limits *limits;
+	struct progress_reader progress;
+	bool progress_news;
+	int64_t progress_at_ms; /* when it was told last */
 	sigset_t signals_before;
 	pid_t leader;
 	int status;
+	int64_t leader_cpu_us;
 	bool leader_ended;
 	bool stopping;
 	bool asked;	    /* to end it: its end says why it did not go on, and is no success */
@@ -63,7 +70,9 @@ supervise_read(struct supervision *s, int which, size_t size)
 	ssize_t n;
 
 	n = read(s->polls[which].fd, bytes, size < READ_SIZE ? size : READ_SIZE);
-	if (n > 0) {
+	if (n > 0 && which == POLL_PROGRESS) {
+		s->progress_news = progress_read(&s->progress, bytes, (size_t)n) || s->progress_news;
+	} else if (n > 0) {
 		capture_add(&s->captures[which], bytes, (size_t)n);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		close(s->polls[which].fd);
@@ -115,6 +124,20 @@ supervise_tell_at_ms(const struct supervision *s)
 	return supervise_has_news(s) ? s->told_at_ms + TELL_MS : NEVER_MS;
 }
 
+static int64_t
+supervise_progress_at_ms(const struct supervision *s)
+{
+	return s->progress_news && s->hooks->on_progress != NULL ? s->progress_at_ms + PROGRESS_GAP_MS : NEVER_MS;
+}
+
+static void
+supervise_tell_progress(struct supervision *s)
+{
+	s->progress_news = false;
+	s->progress_at_ms = clock_mono_ms();
+	s->hooks->on_progress(s->hooks->arg, &s->progress.last);
+}
+
 /* ---- the tree -------------------------------------------------------------------------------- */
 
 static void
@@ -124,6 +147,10 @@ supervise_reaped(pid_t pid, int status, const struct rusage *usage, void *arg)
 
 	usage_add(&s->usage, usage);
 	if (pid == s->leader && !s->leader_ended) {
+		struct usage own = {0};
+
+		usage_add(&own, usage);
+		s->leader_cpu_us = own.user_us + own.system_us;
 		s->leader_ended = true;
 		s->status = status;
 	}
@@ -187,6 +214,8 @@ supervise_timeout(const struct supervision *s)
 	int64_t at_ms = supervise_tell_at_ms(s);
 	int64_t left_ms;
 
+	if (supervise_progress_at_ms(s) < at_ms)
+		at_ms = supervise_progress_at_ms(s);
 	if (s->stopping && s->kill_at_ms < at_ms)
 		at_ms = s->kill_at_ms;
 	if (at_ms == NEVER_MS)
@@ -202,7 +231,7 @@ supervise_turn(struct supervision *s)
 
 	if (poll(s->polls, POLL_COUNT, supervise_timeout(s)) < 0)
 		return; /* a signal: the next turn polls again */
-	for (int which = POLL_STDOUT; which <= POLL_STDERR; which++) {
+	for (int which = POLL_STDOUT; which < POLL_SIGNAL; which++) {
 		if (s->polls[which].revents != 0)
 			supervise_read(s, which, READ_SIZE);
 	}
@@ -212,6 +241,8 @@ supervise_turn(struct supervision *s)
 		supervise_hear(s);
 	if (clock_mono_ms() >= supervise_tell_at_ms(s))
 		supervise_tell(s);
+	if (clock_mono_ms() >= supervise_progress_at_ms(s))
+		supervise_tell_progress(s);
 }
 
 /* ---- birth and end --------------------------------------------------------------------------- */
@@ -226,7 +257,7 @@ supervise_close(int *fd)
 
 /* Signals and pipes; ret_write are the command's ends. 0, or -1 with the error. */
 static int
-supervise_open(struct supervision *s, int ret_write[2], struct outcome *ret_outcome)
+supervise_open(struct supervision *s, int ret_write[COMMAND_STREAMS], struct outcome *ret_outcome)
 {
 	sigset_t sigchld;
 
@@ -238,7 +269,7 @@ supervise_open(struct supervision *s, int ret_write[2], struct outcome *ret_outc
 		outcome_set_errno(ret_outcome, "watch", "signals", errno);
 		return -1;
 	}
-	for (int which = POLL_STDOUT; which <= POLL_STDERR; which++) {
+	for (int which = POLL_STDOUT; which < POLL_SIGNAL; which++) {
 		int fds[2];
 
 		if (pipe2(fds, O_CLOEXEC) < 0) {
@@ -283,21 +314,39 @@ supervise_set_result(const struct supervision *s, struct outcome *outcome)
 	outcome_take_result(outcome, json, len);
 }
 
+/* Of a process that was told by SIGXCPU, or had no ear for it: its shell tells it by an exit status. */
+static bool
+supervise_used_up_cpu(const struct supervision *s)
+{
+	/* The kernel counts by its clock's ticks there, and exactly here. */
+	int64_t used_up_us = (s->limits->cpu_s + COMMAND_CPU_GRACE_S) * 750000;
+
+	if (s->limits->cpu_s == 0 || s->asked)
+		return false;
+	if (WIFEXITED(s->status))
+		return WEXITSTATUS(s->status) == 128 + SIGXCPU;
+	return WTERMSIG(s->status) == SIGXCPU ||
+	       (WTERMSIG(s->status) == SIGKILL && s->leader_cpu_us >= used_up_us);
+}
+
 static void
 supervise_set_failure(const struct supervision *s, struct outcome *outcome)
 {
+	char why[64] = "";
 	size_t len;
 	char *tail;
 
+	if (supervise_used_up_cpu(s))
+		snprintf(why, sizeof(why), ": the limit of cpu_s, %lld, was reached", (long long)s->limits->cpu_s);
 	if (WIFSIGNALED(s->status)) {
 		char name[OUTCOME_SIGNAL_SIZE];
 
 		outcome_name_signal(WTERMSIG(s->status), name);
-		outcome_set_error(outcome, JOB_ERROR_SIGNAL, "the command was ended by %s", name);
+		outcome_set_error(outcome, JOB_ERROR_SIGNAL, "the command was ended by %s%s", name, why);
 		outcome_add_text(outcome, "signal", name, strlen(name));
 	} else {
-		outcome_set_error(outcome, JOB_ERROR_EXIT_STATUS, "the command ended with exit status %d",
-		    WEXITSTATUS(s->status));
+		outcome_set_error(outcome, JOB_ERROR_EXIT_STATUS, "the command ended with exit status %d%s",
+		    WEXITSTATUS(s->status), why);
 		outcome_add_integer(outcome, "exit_status", WEXITSTATUS(s->status));
 	}
 	tail = capture_tail(&s->captures[STREAM_STDERR], &len);
@@ -321,8 +370,9 @@ supervise_run(const struct supervise_config *config, const struct supervise_hook
     unsigned attempt, const struct command *command, struct outcome *ret_outcome)
 {
 	const struct command_identity identity = {.mark = config->mark, .job = job, .attempt = attempt};
-	struct supervision s = {.config = config, .hooks = hooks, .usage = {.known = true}};
-	int write_fds[2] = {-1, -1};
+	struct supervision s = {
+	    .config = config, .hooks = hooks, .limits = &command->limits, .usage = {.known = true}};
+	int write_fds[COMMAND_STREAMS] = {-1, -1, -1};
 	int started = -1;
 
 	for (int which = 0; which < POLL_COUNT; which++)
@@ -331,10 +381,9 @@ supervise_run(const struct supervise_config *config, const struct supervise_hook
 	capture_init(&s.captures[STREAM_STDOUT], config->output_dir, job, STREAM_STDOUT, config->max_output);
 	capture_init(&s.captures[STREAM_STDERR], config->output_dir, job, STREAM_STDERR, config->max_output);
 	if (supervise_open(&s, write_fds, ret_outcome) == 0)
-		started = command_start(command, &identity, write_fds[STREAM_STDOUT], write_fds[STREAM_STDERR],
-		    &s.leader, ret_outcome);
-	supervise_close(&write_fds[STREAM_STDOUT]);
-	supervise_close(&write_fds[STREAM_STDERR]);
+		started = command_start(command, &identity, write_fds, &s.leader, ret_outcome);
+	for (int stream = 0; stream < COMMAND_STREAMS; stream++)
+		supervise_close(&write_fds[stream]);
 	if (started == 0) {
 		leaders_note(config->leaders_fd, config->slot, s.leader);
 		if (hooks->on_started != NULL)

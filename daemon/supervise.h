@@ -17,6 +17,7 @@
 
 #include "daemon/command.h"
 #include "daemon/outcome.h"
+#include "daemon/progress.h"
 
 /* What a worker is given at its birth to run commands with. */
 struct supervise_config {
@@ -41,6 +42,8 @@ struct supervise_hooks {
 	/* So many bytes are in the files now: at the first byte at once, then at most every 50 ms, and before the end.
 	 */
 	void (*on_output)(void *arg, int64_t stdout_bytes, int64_t stderr_bytes);
+	/* It has told how far it is: at once, then at most every PROGRESS_GAP_MS, and only the latest. May be NULL. */
+	void (*on_progress)(void *arg, const struct progress *progress);
 	void *arg;
 };
 
@@ -49,7 +52,8 @@ struct supervise_hooks {
  * {"exit_status":0,"stdout":…,"stdout_encoding":…,"stderr":…,"stderr_encoding":…,"truncated":bool}; else, and always
  * when on_readable asked for its end, ExitStatus or Signal with exit_status or signal, and stderr_tail (the last 4
  * KiB); TaskError with data {"errno":"ENOENT"} when it could not be started ("cannot run NAME: No such file or
- * directory"). usage is the whole tree's, as far as it was reaped.
+ * directory"). The message of one that was ended by a limit of the job says so. usage is the whole tree's, as far as it
+ * was reaped.
  * Returns 0, or -1 when the daemon is gone (on_readable said so): the tree is dead then and the worker must exit.
  */
 int supervise_run(const struct supervise_config *config, const struct supervise_hooks *hooks, uint64_t job,

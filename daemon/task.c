@@ -26,6 +26,17 @@ task_find_name(const struct task *const *table, const char *name)
 	return NULL;
 }
 
+void
+task_report(const struct task_call *call, double fraction, const char *text)
+{
+	struct progress progress;
+
+	if (call->report == NULL)
+		return;
+	progress_set(&progress, fraction, text, text != NULL ? strlen(text) : 0);
+	call->report(&progress);
+}
+
 enum lane
 task_lane(const struct task *task)
 {

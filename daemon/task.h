@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "daemon/outcome.h"
+#include "daemon/progress.h"
 #include "proto/jsonspan.h"
 #include "proto/state.h"
 
@@ -41,7 +42,14 @@ struct task_call {
 	uint64_t job;
 	unsigned attempt;
 	struct span args; /* valid JSON, an array or an object, as the client sent it */
+	void (*report)(const struct progress *progress); /* NULL: nobody listens; see task_report() */
 };
+
+/*
+ * Tells how far the job is (FUNCTION; of other kinds nobody listens): fraction from 0 to 1, a short text or NULL. May be
+ * called as often as one likes, and costs little: what is too much is left out, but never the last.
+ */
+void task_report(const struct task_call *call, double fraction, const char *text);
 
 struct task {
 	const char *name;

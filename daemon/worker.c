@@ -21,6 +21,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "daemon/clock.h"
 #include "daemon/frame.h"
 #include "daemon/log.h"
 #include "daemon/mem.h"
@@ -46,6 +47,8 @@ struct worker {
 	struct rusage rusage; /* of this process, at the end of the last function */
 	uint64_t job, token;  /* of the command that runs */
 	size_t scanned;	      /* bytes from in_start that were searched for its cancel */
+	int64_t report_due_us; /* before that no report of the function that runs is written */
+	size_t report_at, report_end; /* one that waits in out; the end is 0 when there is none */
 };
 
 static struct worker worker; /* the signal handler has no other way to it */
@@ -112,10 +115,11 @@ worker_reclaim_out(void)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
+/* What is in it leaves after so many microseconds, unless it does so anyway before. */
 static void
-worker_lend_out(void)
+worker_lend_out_for(int64_t us)
 {
-	const struct itimerval once = {.it_value = {.tv_usec = OUT_US}};
+	const struct itimerval once = {.it_value = {.tv_usec = (suseconds_t)us}};
 
 	if (worker.out.len >= OUT_MAX)
 		worker_flush();
@@ -130,6 +134,12 @@ worker_lend_out(void)
 		worker_reclaim_out();
 		worker_flush();
 	}
+}
+
+static void
+worker_lend_out(void)
+{
+	worker_lend_out_for(OUT_US);
 }
 
 /* ---- jobs in --------------------------------------------------------------------------------- */
@@ -258,6 +268,15 @@ worker_on_output(void *arg, int64_t stdout_bytes, int64_t stderr_bytes)
 	worker_flush();
 }
 
+static void
+worker_on_progress(void *arg, const struct progress *progress)
+{
+	(void)arg;
+	worker_reclaim_out();
+	frame_put_progress(&worker.out, worker.job, worker.token, progress);
+	worker_flush();
+}
+
 /*
  * The spawner's death kills a worker at once, but one that supervises: it has a tree to end. It hears of the end from
  * its channel, which the daemon closes when its spawner has died.
@@ -287,6 +306,7 @@ worker_supervise(const struct task_call *call, const struct command *command, st
 	    .on_readable = worker_on_readable,
 	    .on_started = worker_on_started,
 	    .on_output = worker_on_output,
+	    .on_progress = worker_on_progress,
 	};
 	int64_t grace_ms;
 
@@ -303,18 +323,46 @@ worker_supervise(const struct task_call *call, const struct command *command, st
 }
 
 static void
-worker_run_command(const struct task *task, const struct task_call *call, struct outcome *ret_outcome)
+worker_run_command(const struct task *task, const struct task_call *call, const struct spec_limits *limits,
+    struct outcome *ret_outcome)
 {
 	struct command command = {.umask = COMMAND_UMASK_NONE};
 
 	worker_flush();
-	if (task->command(call, &command, ret_outcome) == 0)
+	if (task->command(call, &command, ret_outcome) == 0) {
+		command.limits = *limits;
 		worker_supervise(call, &command, ret_outcome);
+	}
 	command_done(&command);
 	getrusage(RUSAGE_SELF, &worker.rusage);
 }
 
 /* ---- functions ------------------------------------------------------------------------------- */
+
+/*
+ * Of a function: the first is written at once; one that comes too soon waits for its time in out, where the next takes
+ * its place.
+ */
+static void
+worker_report(const struct progress *progress)
+{
+	int64_t now_us = clock_mono_us();
+
+	worker_reclaim_out();
+	if (worker.report_end > 0 && worker.report_end == worker.out.len)
+		worker.out.len = worker.report_at;
+	else if (worker.report_end > 0) /* it was written when its time came */
+		worker.report_due_us += PROGRESS_GAP_MS * 1000;
+	worker.report_at = worker.out.len;
+	frame_put_progress(&worker.out, worker.job, worker.token, progress);
+	worker.report_end = worker.out.len;
+	if (now_us >= worker.report_due_us) {
+		worker.report_end = 0;
+		worker.report_due_us = now_us + PROGRESS_GAP_MS * 1000;
+		worker_flush();
+	}
+	worker_lend_out_for(worker.report_due_us - now_us);
+}
 
 static int64_t
 worker_elapsed_us(const struct timeval *from, const struct timeval *to)
@@ -327,6 +375,8 @@ worker_run_function(const struct task *task, const struct task_call *call, struc
 {
 	struct rusage before = worker.rusage;
 
+	worker.report_due_us = 0;
+	worker.report_end = 0;
 	worker_lend_out();
 	task->run(call, ret_outcome);
 	worker_reclaim_out();
@@ -366,12 +416,13 @@ worker_run(const struct frame_header *header, struct span payload)
 		worker_fault("a job that cannot be read");
 	worker.job = header->job;
 	worker.token = header->token;
-	call = (struct task_call){.job = header->job, .attempt = job.attempt, .args = job.args};
+	call = (struct task_call){
+	    .job = header->job, .attempt = job.attempt, .args = job.args, .report = worker_report};
 	task = task_find(worker.config->tasks, job.task);
 	if (task != NULL && task->kind == TASK_FUNCTION)
 		worker_run_function(task, &call, &outcome);
 	else if (task != NULL && task->kind == TASK_COMMAND)
-		worker_run_command(task, &call, &outcome);
+		worker_run_command(task, &call, &job.limits, &outcome);
 	else
 		outcome_set_error(&outcome, JOB_ERROR_TASK_ERROR, "%.*s is no task for a worker",
 		    (int)(job.task.len < 100 ? job.task.len : 100), job.task.at);

@@ -254,6 +254,19 @@ slot_read_output(struct slot *slot, const struct frame_header *header, struct sp
 }
 
 static void
+slot_read_progress(struct slot *slot, const struct frame_header *header, struct span payload)
+{
+	struct job *job = slot_find(slot, header->job, header->token);
+	struct progress progress;
+
+	if (job == NULL || frame_read_progress(payload, &progress) < 0) {
+		slot_fault(slot, "news of progress that cannot be read");
+		return;
+	}
+	slot->workers->callbacks.progress(job, &progress, slot->workers->callbacks.arg);
+}
+
+static void
 workers_frame(const struct frame_header *header, struct span payload, void *arg)
 {
 	struct slot *slot = arg;
@@ -271,6 +284,9 @@ workers_frame(const struct frame_header *header, struct span payload, void *arg)
 		return;
 	case FRAME_OUTPUT:
 		slot_read_output(slot, header, payload);
+		return;
+	case FRAME_PROGRESS:
+		slot_read_progress(slot, header, payload);
 		return;
 	case FRAME_STARTED:
 		return;
@@ -543,7 +559,7 @@ workers_send(struct job *job)
 		return false;
 	slot_add_job(slot, job);
 	frame_put_job(channel_out(slot->channel), (uint64_t)job->spec->id, job->token, job->spec->task, (unsigned)job->attempts,
-	    job->spec->args);
+	    &job->spec->limits, job->spec->args);
 	if (slot->n > 1)
 		workers_arm(workers->stall, &workers->stall_on, STALL_MS);
 	if (slot->pool == POOL_PROCESSES)

@@ -59,6 +59,7 @@ struct workers_callbacks {
 	/* It never began there and will not; it may go elsewhere. The job has left its slot. */
 	void (*withdrawn)(struct job *job, void *arg);
 	void (*output)(struct job *job, int64_t stdout_bytes, int64_t stderr_bytes, void *arg);
+	void (*progress)(struct job *job, const struct progress *progress, void *arg);
 	/* There may be room now where there was none. */
 	void (*room)(void *arg);
 	/* The spawner is gone: the daemon must end. */

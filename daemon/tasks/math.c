@@ -2,6 +2,7 @@
  * math: factors and primes, the examples of CPU work. Trial division on purpose: it takes time that can be seen to
  * shrink with more workers.
  */
+#include <math.h>
 #include <stdio.h>
 
 #include "daemon/text.h"
@@ -27,6 +28,18 @@ math_bind(const struct task *task, const struct task_call *call, int64_t min, ui
 }
 
 /* ---- math.factorize -------------------------------------------------------------------------- */
+
+#define FACTORIZE_REPORT ((uint64_t)6 << 22) /* the divisors between two reports: some hundredths of a second */
+
+/* The root of what is left is the last divisor to be tried. */
+static void
+factorize_report(const struct task_call *call, uint64_t n, uint64_t d)
+{
+	char text[40];
+
+	snprintf(text, sizeof(text), "tried up to %llu", (unsigned long long)d);
+	task_report(call, (double)d / sqrt((double)n), text);
+}
 
 static void
 math_add_factor(struct text *text, uint64_t factor)
@@ -61,6 +74,8 @@ factorize_run(const struct task_call *call, struct outcome *ret_outcome)
 	for (uint64_t d = 5; d <= n / d; d += 6) { /* primes beyond 3 are 6k - 1 or 6k + 1 */
 		n = math_divide_out(n, d, &text);
 		n = math_divide_out(n, d + 2, &text);
+		if ((d - 5) % FACTORIZE_REPORT == 0)
+			factorize_report(call, n, d);
 	}
 	if (n > 1)
 		math_add_factor(&text, n);

@@ -168,12 +168,12 @@ def test_huge_output(t):
 
 
 def test_descriptors(t):
-    """A command has its three streams and no other descriptor."""
+    """A command has its three streams, one to tell its progress on, and no other descriptor."""
     _, c = t.serve()
     lines = out(c, "ls -l /proc/self/fd").splitlines()
     names = sorted(line.split(" -> ")[0].split()[-1] for line in lines if " -> " in line)
-    eq(names, ["0", "1", "2", "3"], "and 3 is what ls reads: %r" % lines)
-    that([line for line in lines if " 3 -> /proc/" in line], "%r" % lines)
+    eq(names, ["0", "1", "2", "3", "4"], "and 4 is what ls reads: %r" % lines)
+    that([line for line in lines if " 3 -> pipe:" in line] and [line for line in lines if " 4 -> /proc/" in line], "%r" % lines)
 
 
 def test_signals_are_reset(t):

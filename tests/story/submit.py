@@ -325,18 +325,6 @@ def test_bad_arguments_are_not_retried(t):
     error_of(job, "BadArguments")
 
 
-def test_unbuilt_is_refused(t):
-    """A parameter of the contract that is not built yet is refused by its name, and never ignored."""
-    _, c = t.serve()
-    for name, value in (("limits", {"memory_mib": 64}),):
-        try:
-            job = c.call("submit", {name: value}, task="noop")
-        except Exception as refusal:
-            eq(getattr(refusal, "data", {}).get("param"), name, "refused by its name")
-        else:
-            that(c.job(job["id"])[name] not in (None, []), "%s is neither refused nor kept" % name)
-
-
 def test_retention(t):
     """An ended job goes after [retention] finished, or after its own retain; a waiting one stays."""
     _, c = t.serve(config={"retention": {"finished": "1"}})

@@ -181,3 +181,7 @@ tests_unit_test_task_LDADD = $(unit_ldadd)
 check_PROGRAMS += tests/unit/test_client_items
 tests_unit_test_client_items_SOURCES = tests/unit/test_client_items.c
 tests_unit_test_client_items_LDADD = $(client_ldadd)
+
+check_PROGRAMS += tests/unit/test_progress
+tests_unit_test_progress_SOURCES = tests/unit/test_progress.c
+tests_unit_test_progress_LDADD = $(unit_ldadd)

@@ -42,7 +42,7 @@ START_TEST(test_job_round_trip)
 	struct frame_header header;
 	struct frame_job job;
 
-	frame_put_job(&out, 42, 7, "math.factorize", 3, SPAN_LIT("[600851475143]"));
+	frame_put_job(&out, 42, 7, "math.factorize", 3, &(struct spec_limits){0}, SPAN_LIT("[600851475143]"));
 	ck_assert_int_eq(frame_read_job(cut(0, &header), &job), 0);
 	ck_assert_int_eq(header.type, FRAME_JOB);
 	ck_assert_uint_eq(header.job, 42);
@@ -50,6 +50,42 @@ START_TEST(test_job_round_trip)
 	check_span(job.task, "\"math.factorize\"");
 	check_span(job.args, "[600851475143]");
 	ck_assert_uint_eq(job.attempt, 3);
+	ck_assert_int_eq(job.limits.memory_mib + job.limits.cpu_s + job.limits.files, 0);
+}
+END_TEST
+
+START_TEST(test_limits_round_trip)
+{
+	const struct spec_limits limits = {.memory_mib = INT64_C(1) << 40, .cpu_s = 2, .files = 3};
+	struct frame_header header;
+	struct frame_job job;
+
+	frame_put_job(&out, 1, 1, "exec", 1, &limits, SPAN_LIT("[]"));
+	ck_assert_int_eq(frame_read_job(cut(0, &header), &job), 0);
+	ck_assert_int_eq(job.limits.memory_mib, limits.memory_mib);
+	ck_assert_int_eq(job.limits.cpu_s, 2);
+	ck_assert_int_eq(job.limits.files, 3);
+	check_span(job.args, "[]");
+}
+END_TEST
+
+START_TEST(test_progress_round_trip)
+{
+	static const char *const wrong[] = {"{\"text\":\"\"}", "{\"millionths\":1}", "{\"millionths\":-1,\"text\":\"\"}",
+	    "{\"millionths\":1000001,\"text\":\"\"}", "{\"millionths\":1,\"text\":2}"};
+	struct progress progress, told;
+	struct frame_header header;
+	char text[PROGRESS_TEXT];
+
+	memset(text, '\x01', sizeof(text)); /* six bytes each where it is quoted */
+	progress_set(&progress, 0.25, text, sizeof(text));
+	frame_put_progress(&out, 1, 2, &progress);
+	ck_assert_int_eq(frame_read_progress(cut(0, &header), &told), 0);
+	ck_assert_int_eq(header.type, FRAME_PROGRESS);
+	ck_assert_int_eq(told.millionths, 250000);
+	ck_assert_str_eq(told.text, progress.text);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		ck_assert_int_eq(frame_read_progress((struct span){wrong[i], strlen(wrong[i])}, &told), -1);
 }
 END_TEST
 
@@ -118,7 +154,7 @@ START_TEST(test_cut_refuses_what_is_no_frame)
 	const struct frame_header bad[] = {
 	    {.version = FRAME_VERSION + 1, .type = FRAME_JOB},
 	    {.version = FRAME_VERSION, .type = 0},
-	    {.version = FRAME_VERSION, .type = FRAME_RESULT + 1},
+	    {.version = FRAME_VERSION, .type = FRAME_PROGRESS + 1},
 	    {.version = FRAME_VERSION, .type = FRAME_JOB, .length = FRAME_MAX + 1},
 	};
 	struct frame_header header;
@@ -132,7 +168,7 @@ END_TEST
 START_TEST(test_payloads_that_lie)
 {
 	static const char *const jobs[] = {"", "[]", "{}", "{\"task\":1,\"attempt\":1,\"args\":[]}",
-	    "{\"task\":\"x\",\"attempt\":-1,\"args\":[]}", "{\"task\":\"x\",\"attempt\":1}", "{\"task\":\"x\""};
+	    "{\"task\":\"x\",\"attempt\":-1,\"args\":[]}", "{\"task\":\"x\",\"attempt\":1,\"limits\":[1,2],\"args\":[]}", "{\"task\":\"x\",\"attempt\":1}", "{\"task\":\"x\""};
 	static const char *const results[] = {"{\"result\":1}", "{\"usage\":[1,2],\"result\":1}",
 	    "{\"usage\":[1,2,3,4],\"result\":1}", "{\"usage\":[1,2,-3],\"result\":1}", "{\"usage\":[1,2,3]}",
 	    "{\"usage\":[1,2,3],\"error\":1}", "{\"usage\":[1,2,3],\"error\":{\"type\":\"Odd\",\"message\":\"\"}}",
@@ -158,6 +194,8 @@ frame_suite(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, test_job_round_trip);
+	tcase_add_test(tcase, test_limits_round_trip);
+	tcase_add_test(tcase, test_progress_round_trip);
 	tcase_add_test(tcase, test_small_frames_round_trip);
 	tcase_add_test(tcase, test_result_round_trip);
 	tcase_add_test(tcase, test_cut_waits_for_the_whole);

@@ -30,6 +30,9 @@ static int64_t wish_grace_ms;
 static enum supervise_wish wish;
 static int64_t heard_stdout;
 static pid_t heard_leader;
+static struct progress heard_progress;
+static int n_progress;
+static struct spec_limits limits;
 
 static enum supervise_wish
 on_readable(void *arg, int64_t *ret_grace_ms)
@@ -66,6 +69,14 @@ on_output_cancel(void *arg, int64_t stdout_bytes, int64_t stderr_bytes)
 }
 
 static void
+on_progress(void *arg, const struct progress *progress)
+{
+	(void)arg;
+	heard_progress = *progress;
+	n_progress++;
+}
+
+static void
 setup(void)
 {
 	ck_assert_int_eq(proctree_adopt(), 0);
@@ -82,7 +93,10 @@ setup(void)
 	hooks = (struct supervise_hooks){.cancel_fd = cancel_pipe[0],
 	    .on_readable = on_readable,
 	    .on_started = on_started,
-	    .on_output = on_output};
+	    .on_output = on_output,
+	    .on_progress = on_progress};
+	limits = (struct spec_limits){0};
+	n_progress = 0;
 	outcome = (struct outcome){0};
 }
 
@@ -138,7 +152,9 @@ run(struct command *command)
 static int
 run_shell(const char *script)
 {
-	struct command command = {.argv = list("sh", "-c", script, "sh", folder, NULL), .umask = COMMAND_UMASK_NONE};
+	struct command command = {.argv = list("sh", "-c", script, "sh", folder, NULL),
+	    .umask = COMMAND_UMASK_NONE,
+	    .limits = limits};
 
 	return run(&command);
 }
@@ -260,14 +276,15 @@ START_TEST(test_environment)
 	ck_assert_int_eq(jsonspan_string(value, &text, NULL), 0);
 	for (rest = text; (line = strsep(&rest, "\n")) != NULL && *line != '\0'; n++) {
 		static const char *const known[] = {"PATH=/", "HOME=/", "LOGNAME=", "SHELL=/", "LANG=", "B=2",
-		    "USER=me", "FUTURED_TREE=/", "FUTURED_JOB_ID=42", "FUTURED_ATTEMPT=3"};
+		    "USER=me", "FUTURED_TREE=/", "FUTURED_JOB_ID=42", "FUTURED_ATTEMPT=3",
+		    "FUTURED_PROGRESS_FD=3"};
 		bool found = false;
 
 		for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 			found = found || strncmp(line, known[i], strlen(known[i])) == 0;
 		ck_assert_msg(found, "%s", line);
 	}
-	ck_assert_int_eq(n, 10);
+	ck_assert_int_eq(n, 11);
 	free(text);
 }
 END_TEST
@@ -288,7 +305,7 @@ START_TEST(test_descriptors)
 	int stray = dup(STDERR_FILENO); /* without CLOEXEC */
 
 	ck_assert_int_eq(run_shell("ls /proc/$$/fd"), 0);
-	check_stdout("0\n1\n2\n");
+	check_stdout("0\n1\n2\n3\n");
 	close(stray);
 }
 END_TEST
@@ -458,7 +475,7 @@ START_TEST(test_stop_is_no_success)
 	wish = SUPERVISE_STOP;
 	wish_grace_ms = tree_patience_ms(20000);
 	ck_assert_int_lt(
-	    run_timed("trap 'echo bye >&2; exit 0' TERM; echo up; while :; do sleep 0.1; done", 0), wish_grace_ms);
+	    run_timed("trap 'echo bye >&2; exit 0' TERM; echo up; while :; do :; done", 0), wish_grace_ms);
 	ck_assert_int_eq(outcome.error, JOB_ERROR_EXIT_STATUS);
 	check_member("stderr_tail", "bye\n");
 }
@@ -491,6 +508,69 @@ START_TEST(test_usage_counts_the_whole_tree)
 }
 END_TEST
 
+START_TEST(test_progress)
+{
+	ck_assert_int_eq(run_shell("echo nonsense >&$FUTURED_PROGRESS_FD; echo 0.25 a quarter >&$FUTURED_PROGRESS_FD;"
+				   "while ! [ -s $1/42.out ]; do echo on; sleep 0.02; done; sleep 0.1"),
+	    0);
+	ck_assert_int_eq(n_progress, 1);
+	ck_assert_int_eq(heard_progress.millionths, 250000);
+	ck_assert_str_eq(heard_progress.text, "a quarter");
+}
+END_TEST
+
+/* Nobody may be slowed down, nor the daemon be told of all of it, and the last is told in the end. */
+START_TEST(test_progress_in_floods)
+{
+	ck_assert_int_eq(run_shell("i=0; while [ $i -lt 20000 ]; do echo 0.1 $i; i=$((i+1)); done >&$FUTURED_PROGRESS_FD;"
+				   "echo 90% last >&$FUTURED_PROGRESS_FD; sleep 0.3"),
+	    0);
+	ck_assert_str_eq(heard_progress.text, "last");
+	ck_assert_int_lt(n_progress, 1000);
+}
+END_TEST
+
+START_TEST(test_limits_are_set)
+{
+	limits = (struct spec_limits){.memory_mib = 64, .cpu_s = 7, .files = 20};
+	ck_assert_int_eq(run_shell("ulimit -Sd; ulimit -Hd; ulimit -St; ulimit -Ht; ulimit -Sn; ulimit -Hn"), 0);
+	check_stdout("65536\n65536\n7\n12\n20\n20\n");
+}
+END_TEST
+
+/* The other way of starting gives the same: descriptors, signals, session, environment, errors. */
+START_TEST(test_limited_is_like_others)
+{
+	struct command command = {.argv = list("/nonexistent/program", NULL), .umask = COMMAND_UMASK_NONE};
+
+	limits.files = 50;
+	signal(SIGPIPE, SIG_IGN);
+	ck_assert_int_eq(run_shell("ls /proc/$$/fd; grep SigIgn /proc/$$/status; ps -o sid= -p $$ | tr -d ' ' | grep -qx $$ && echo own;"
+				   "echo $FUTURED_ATTEMPT; umask"),
+	    0);
+	check_stdout("0\n1\n2\n3\nSigIgn:\t0000000000000000\nown\n3\n0022\n");
+	outcome_done(&outcome);
+	command.limits = limits;
+	ck_assert_int_eq(run(&command), 0);
+	ck_assert_int_eq(outcome.error, JOB_ERROR_TASK_ERROR);
+	check_member("message", "cannot run /nonexistent/program: No such file or directory");
+}
+END_TEST
+
+START_TEST(test_cpu_used_up)
+{
+	limits.cpu_s = 1;
+	ck_assert_int_eq(run_shell("ulimit -c 0; while :; do :; done"), 0);
+	ck_assert_int_eq(outcome.error, JOB_ERROR_SIGNAL);
+	check_member("signal", "SIGXCPU");
+	check_member("message", "the command was ended by SIGXCPU: the limit of cpu_s, 1, was reached");
+	outcome_done(&outcome);
+	ck_assert_int_eq(run_shell("ulimit -c 0; sh -c 'while :; do :; done'; exit $?"), 0);
+	ck_assert_int_eq(outcome.error, JOB_ERROR_EXIT_STATUS);
+	check_member("message", "the command ended with exit status 152: the limit of cpu_s, 1, was reached");
+}
+END_TEST
+
 static void
 add_tests(TCase *tcase)
 {
@@ -517,6 +597,11 @@ add_tests(TCase *tcase)
 	tcase_add_test(tcase, test_stop_reaches_the_stopped);
 	tcase_add_test(tcase, test_daemon_gone);
 	tcase_add_test(tcase, test_usage_counts_the_whole_tree);
+	tcase_add_test(tcase, test_progress);
+	tcase_add_test(tcase, test_progress_in_floods);
+	tcase_add_test(tcase, test_limits_are_set);
+	tcase_add_test(tcase, test_limited_is_like_others);
+	tcase_add_test(tcase, test_cpu_used_up);
 }
 
 int

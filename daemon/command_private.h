@@ -1,0 +1,19 @@
+/*
+ * command_private: what the two ways of starting a command share.
+ */
+#ifndef DAEMON_COMMAND_PRIVATE_H
+#define DAEMON_COMMAND_PRIVATE_H
+
+#include "daemon/command.h"
+
+/* Standard input, and behind it enum command_stream: descriptor i of the command is fds[i] of ours. */
+#define COMMAND_FDS	    (1 + COMMAND_STREAMS)
+#define COMMAND_PROGRESS_FD (1 + COMMAND_PROGRESS)
+
+/*
+ * Starts it by fork, under its limits; as command_spawn() does without. environ is env, so that the program is looked
+ * for in its own PATH. 0 when it has been executed, else an errno.
+ */
+int command_fork(const struct command *command, char **env, const int fds[COMMAND_FDS], pid_t *ret_pid);
+
+#endif
