@@ -50,7 +50,14 @@
 #define EXIT_CONFIG 78
 #define END_DEADLINE_MS 30000
 
-static const struct method *const birth_methods[] = {methods_submit, methods_look, methods_wait, methods_control, methods_queues, methods_info, NULL};
+static const struct method *const birth_methods[] = {methods_submit, methods_look, methods_wait, methods_control, methods_ended, methods_queues, methods_info, NULL};
+
+/* A request that is answered when the drain is over. */
+struct birth_drainer {
+	void (*drained)(bool idle, void *arg);
+	void *arg;
+	struct birth_drainer *next;
+};
 
 struct birth {
 	struct config config;
@@ -78,6 +85,8 @@ struct birth {
 	struct event *watchdog;
 	int status;
 	bool ending;
+	bool signalled;
+	struct birth_drainer *drainers;
 };
 
 static int birth_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -220,11 +229,29 @@ birth_store(struct birth *birth)
 /* ---- end ------------------------------------------------------------------------------------------------------------------- */
 
 static void
-birth_stop(void *arg)
+birth_tell_drainers(struct birth *birth, bool idle)
 {
-	struct birth *birth = arg;
+	struct birth_drainer *drainer;
 
+	while ((drainer = birth->drainers) != NULL) {
+		birth->drainers = drainer->next;
+		drainer->drained(idle, drainer->arg);
+		free(drainer);
+	}
+}
+
+/* The end of the drain: whoever asked for it is told, and the loop ends behind this turn. */
+static void
+birth_drained(struct birth *birth, bool idle)
+{
+	birth_tell_drainers(birth, idle);
 	loop_stop(birth->loop);
+}
+
+static void
+birth_idle(void *arg)
+{
+	birth_drained(arg, true);
 }
 
 static void
@@ -232,30 +259,52 @@ birth_stop_cb(evutil_socket_t fd, short events, void *arg)
 {
 	(void)fd;
 	(void)events;
-	log_notice("[daemon] drain is over: what still runs is left to the next start");
-	birth_stop(arg);
+	log_notice("the time to drain is over: what still runs is left to the next start");
+	birth_drained(arg, false);
+}
+
+/* Those who are connected, and who comes now, may look, wait and cancel; nothing is taken and nothing is started. A second one counts by its wait. */
+static void
+birth_drain(struct birth *birth, const char *who, int64_t wait_ms)
+{
+	struct timeval tv = {.tv_sec = wait_ms / 1000, .tv_usec = (wait_ms % 1000) * 1000};
+
+	if (wait_ms == SPEC_NONE)
+		log_notice("%s: taking nothing more, waiting for what runs", who);
+	else
+		log_notice("%s: taking nothing more, waiting up to %g s for what runs", who, (double)wait_ms / 1000);
+	if (wait_ms != SPEC_NONE)
+		event_add(birth->drain_timer, &tv);
+	if (birth->ending)
+		return;
+	birth->ending = true;
+	notify_stopping();
+	dispatch_drain(birth->server.dispatch, birth_idle, birth);
 }
 
 static void
 birth_signal_cb(evutil_socket_t sig, short events, void *arg)
 {
 	struct birth *birth = arg;
-	int64_t ms = birth->config.drain_ms;
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
 
 	(void)events;
-	if (birth->ending) {
+	if (birth->signalled) {
 		loop_stop(birth->loop); /* asked twice */
 		return;
 	}
-	birth->ending = true;
-	log_notice("%s: taking nothing more, waiting up to %g s for what runs", sig == SIGTERM ? "SIGTERM" : "SIGINT", (double)ms / 1000);
-	notify_stopping();
-	for (size_t i = 0; i < birth->n_listeners; i++)
-		listener_close(birth->listeners[i]);
-	birth->n_listeners = 0;
-	event_add(birth->drain_timer, &tv);
-	dispatch_drain(birth->server.dispatch, birth_stop, birth);
+	birth->signalled = true;
+	birth_drain(birth, sig == SIGTERM ? "SIGTERM" : "SIGINT", birth->config.drain_ms);
+}
+
+static void
+birth_drain_asked(struct server *server, int64_t wait_ms, void (*drained)(bool idle, void *arg), void *arg)
+{
+	struct birth *birth = server->drain_arg;
+	struct birth_drainer *drainer = mem_new(sizeof(*drainer));
+
+	*drainer = (struct birth_drainer){drained, arg, birth->drainers};
+	birth->drainers = drainer;
+	birth_drain(birth, "drain", wait_ms);
 }
 
 /* SIGHUP: the one file that may change while the daemon lives. */
@@ -388,6 +437,8 @@ birth_dispatch(struct birth *birth)
 	server->spawner_pid = birth->spawner_pid;
 	server->started_ms = loop_mono_ms();
 	server->authenticate = token_authenticate;
+	server->drain = birth_drain_asked;
+	server->drain_arg = birth;
 	server->token = birth->token;
 	server->tokens = birth->tokens;
 	server->tls = birth->tls;
@@ -536,6 +587,7 @@ birth_processes(struct birth *birth)
 static void
 birth_end(struct birth *birth)
 {
+	birth_tell_drainers(birth, false);
 	for (size_t i = 0; i < birth->n_listeners; i++)
 		listener_close(birth->listeners[i]);
 	if (birth->sessions != NULL)

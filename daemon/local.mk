@@ -68,6 +68,7 @@ libdaemon_la_SOURCES = \
 	daemon/methods.c \
 	daemon/methods.h \
 	daemon/methods_control.c \
+	daemon/methods_ended.c \
 	daemon/methods_info.c \
 	daemon/methods_limits.c \
 	daemon/methods_look.c \
@@ -86,6 +87,8 @@ libdaemon_la_SOURCES = \
 	daemon/outfile.h \
 	daemon/procfs.c \
 	daemon/procfs.h \
+	daemon/picked.c \
+	daemon/picked.h \
 	daemon/proctree.c \
 	daemon/proctree.h \
 	daemon/proctree_sweep.c \

@@ -162,6 +162,7 @@ struct method {
 extern const struct method methods_submit[];
 extern const struct method methods_wait[];
 extern const struct method methods_control[];
+extern const struct method methods_ended[];
 extern const struct method methods_look[];
 extern const struct method methods_queues[];
 extern const struct method methods_info[];

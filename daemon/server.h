@@ -31,6 +31,12 @@ struct server {
 	const struct method *const *methods; /* tables, ends with NULL */
 	/* Tells the role and owner of a token; false: it is none. */
 	bool (*authenticate)(struct server *server, const char *token, enum role *ret_role, char *ret_owner, size_t size);
+	/*
+	 * Takes nothing more and starts nothing more; drained(true) is called when nothing runs and all is written, drained(false) when wait_ms (SPEC_NONE: no
+	 * limit) is over before. Then the daemon ends.
+	 */
+	void (*drain)(struct server *server, int64_t wait_ms, void (*drained)(bool idle, void *arg), void *arg);
+	void *drain_arg;
 	const struct token *token; /* of the operator, by TCP */
 	struct tokens *tokens;     /* everybody else's */
 	struct tls *tls;           /* for TCP; NULL: it is not encrypted, and only this machine comes by it */

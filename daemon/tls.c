@@ -110,6 +110,7 @@ tls_flush(struct bufferevent *bev)
 
 	if (len == 0)
 		return;
+	evbuffer_unfreeze(output, 1); /* a bufferevent lets nobody else drain it */
 	if (ssl == NULL) {
 		evbuffer_write(output, bufferevent_getfd(bev));
 	} else if (SSL_is_init_finished(ssl)) {

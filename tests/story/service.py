@@ -116,7 +116,7 @@ def test_socket_activation(t):
     eq(early.call("hello")["owner"], "uid:%d" % t.uid)
     env = early.run("exec", {"argv": ["/bin/sh", "-c", "env; ls /proc/self/fd"]})["result"]["stdout"]
     that("LISTEN_" not in env, "a command knows nothing of it: %r" % env)
-    eq(env.split("\n")[-5:], ["0", "1", "2", "3", ""])
+    eq(env.split("\n")[-5:], ["1", "2", "3", "4", ""])
     d.stop()
     that(os.path.exists(path), "the passed socket stays")
     early = t.keep(Client(path))

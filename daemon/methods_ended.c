@@ -1,0 +1,360 @@
+/*
+ * methods_ended: what may be done with jobs that have ended: retry (a new job that does the same) and forget.
+ *
+ * Both know first which jobs there are (picked.h). retry reads the submissions of those that failed or were cancelled, a share at a time, and submits
+ * them anew; it answers when all are durable. forget takes the rows first and then the files, so that what the store spares keeps its output;
+ * what is gone it learns by looking again, behind the commit.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/config.h"
+#include "daemon/dispatch.h"
+#include "daemon/gather.h"
+#include "daemon/mem.h"
+#include "daemon/methods.h"
+#include "daemon/outfile.h"
+#include "daemon/picked.h"
+#include "daemon/server.h"
+
+#define ENDED_AT_ONCE 512              /* jobs of a share */
+#define ENDED_BYTES ((size_t)4 << 20)  /* of their arguments */
+
+struct selection_params {
+	struct span id, ids, filter;
+};
+
+static const struct param selection_table[] = {
+    {"id", PARAM_SPAN, PARAM_AT(selection_params, id), 0, 0, 0},
+    {"ids", PARAM_SPAN, PARAM_AT(selection_params, ids), 0, 0, 0},
+    {"filter", PARAM_SPAN, PARAM_AT(selection_params, filter), 0, 0, 0},
+    {0},
+};
+
+static bool
+ended_read_selection(struct request *request, struct span raw, struct selection *ret_selection)
+{
+	struct selection_params params = {.id = SPAN_NONE};
+
+	return request_params(request, raw, selection_table, &params) &&
+	    methods_read_selection(request, params.id, params.ids, params.filter, ret_selection);
+}
+
+/* ---- retry ----------------------------------------------------------------------------------------------------------------- */
+
+/* One call. */
+struct retry {
+	struct picked picked; /* first: a picked is its retry */
+	size_t next;          /* of its jobs: the first that no share has had */
+	struct id_range ranges[ENDED_AT_ONCE]; /* the share */
+	size_t n_ranges;
+	int64_t read_to;      /* the last of the share that was submitted */
+	size_t bytes;
+	size_t in_flight;
+	bool reading;
+	int failed;           /* an RPC code: no more is tried */
+};
+
+/* A submission under way. */
+struct retry_one {
+	struct retry *retry;
+	int64_t id; /* of the job that it does again */
+};
+
+static void
+retry_release(struct picked *picked)
+{
+	picked_done(picked);
+	free(picked);
+}
+
+static void
+retry_write(struct text *text, const struct picked_job *job)
+{
+	text_printf(text, "{\"id\":%lld,\"retried\":%s", (long long)job->id, job->done ? "true" : "false");
+	if (job->done)
+		text_printf(text, ",\"new\":%lld", (long long)job->made);
+	else if (job->refused != 0)
+		text_printf(text, ",\"refused\":\"%s\"", rpc_error_word(job->refused));
+	text_add_char(text, '}');
+}
+
+static void retry_share(struct retry *retry);
+
+/* Nothing has been done, and nothing else can be: the call is refused as a submit would be. */
+static void
+retry_end(struct retry *retry)
+{
+	struct picked *picked = &retry->picked;
+	bool some = retry->failed == 0 || picked->n > 1;
+
+	for (size_t i = 0; i < picked->n && !some; i++)
+		some = picked->jobs[i].done;
+	if (some) {
+		picked_reply(picked, retry_write);
+		return;
+	}
+	request_fail(picked->request, retry->failed, "the job cannot be submitted again: %s",
+	    retry->failed == RPC_BUSY ? "a limit is reached" : "the store or the daemon takes nothing now");
+	retry_release(picked);
+}
+
+static void
+retry_go_on(struct retry *retry)
+{
+	if (!retry->reading && retry->in_flight == 0)
+		retry_share(retry);
+}
+
+static void
+retry_answered(enum dispatch_answer answer, int64_t first, int64_t count, const char *reason, void *ctx)
+{
+	struct retry_one *one = ctx;
+	struct retry *retry = one->retry;
+	struct picked_job *job = picked_find(&retry->picked, one->id);
+
+	(void)count;
+	(void)reason;
+	free(one);
+	retry->in_flight--;
+	if (answer == DISPATCH_ADDED) {
+		job->done = true;
+		job->made = first;
+	} else {
+		job->refused = answer == DISPATCH_STORAGE_FULL ? RPC_STORAGE_FULL : answer == DISPATCH_UNAVAILABLE ? RPC_BUSY : RPC_OUTCOME_UNKNOWN;
+		retry->failed = job->refused;
+	}
+	retry_go_on(retry);
+}
+
+/* The same work, as if it were submitted now. */
+static struct spec
+retry_spec(const struct store_row *row)
+{
+	struct spec spec = row->spec;
+
+	spec.submitted_ms = loop_wall_ms();
+	if (spec.expires_ms != SPEC_NONE)
+		spec.expires_ms += spec.submitted_ms - row->spec.submitted_ms;
+	spec.not_before_ms = SPEC_NONE;
+	spec.after = SPAN_NONE;
+	spec.after_policy = AFTER_SUCCEEDED;
+	spec.key = NULL;
+	spec.retry_of = row->id;
+	return spec;
+}
+
+/* 0, or the RPC code of why it cannot be. */
+static int
+retry_submit(struct retry *retry, const struct store_row *row)
+{
+	struct request *request = retry->picked.request;
+	const struct task *task = task_find_name(request->server->tasks, row->spec.task);
+	struct spec spec = retry_spec(row);
+	struct retry_one *one;
+	const char *what;
+	int error;
+
+	if (task == NULL)
+		return RPC_NO_SUCH_TASK;
+	if (request->peer->role != ROLE_OPERATOR && task->privileged && !config_user_task(request->server->config, task->name))
+		return RPC_FORBIDDEN;
+	one = mem_new(sizeof(*one));
+	one->retry = retry;
+	one->id = row->id;
+	error = dispatch_submit(request->server->dispatch, &spec, task, SPAN_NONE, 1, retry_answered, one, NULL, &what);
+	if (error != 0) {
+		free(one);
+		retry->failed = error;
+		return error;
+	}
+	retry->in_flight++;
+	return 0;
+}
+
+static bool
+retry_row(const struct store_row *row, void *arg)
+{
+	struct retry *retry = arg;
+	struct picked_job *job = picked_find(&retry->picked, row->id);
+
+	job->refused = retry_submit(retry, row);
+	retry->read_to = row->id;
+	retry->bytes += row->spec.args.len;
+	return retry->failed == 0 && retry->bytes < ENDED_BYTES;
+}
+
+static void
+retry_read(int error, const char *reason, void *arg)
+{
+	struct retry *retry = arg;
+
+	(void)reason;
+	retry->reading = false;
+	if (error != 0)
+		retry->failed = RPC_INTERNAL;
+	/* Those behind the last that was submitted are for the next share. */
+	while (retry->next > 0 && retry->bytes >= ENDED_BYTES && retry->picked.jobs[retry->next - 1].id > retry->read_to)
+		retry->next--;
+	retry_go_on(retry);
+}
+
+static bool
+retry_is_wanted(const struct picked_job *job)
+{
+	return job->was == JOB_FAILED || job->was == JOB_CANCELLED;
+}
+
+/* The next few; at the end the reply. */
+static void
+retry_share(struct retry *retry)
+{
+	struct picked *picked = &retry->picked;
+	struct gather_what what = {.ranges = retry->ranges, .fields = STORE_FIELD_SPEC | STORE_FIELD_ARGS};
+
+	retry->n_ranges = retry->bytes = 0;
+	for (; retry->failed == 0 && retry->next < picked->n && retry->n_ranges < ENDED_AT_ONCE; retry->next++) {
+		const struct picked_job *job = &picked->jobs[retry->next];
+
+		if (retry_is_wanted(job))
+			retry->ranges[retry->n_ranges++] = (struct id_range){job->id, job->id};
+	}
+	if (retry->n_ranges == 0) {
+		retry_end(retry);
+		return;
+	}
+	retry->reading = true;
+	what.n_ranges = retry->n_ranges;
+	what.owner = picked->owner;
+	what.row = retry_row;
+	what.done = retry_read;
+	what.arg = retry;
+	gather_start(picked->request->server->dispatch, &what);
+}
+
+static void
+retry_ready(struct picked *picked)
+{
+	retry_share((struct retry *)picked);
+}
+
+static void
+method_retry(struct request *request, struct span raw)
+{
+	struct selection selection;
+	struct retry *retry;
+
+	if (!ended_read_selection(request, raw, &selection))
+		return;
+	retry = mem_new(sizeof(*retry));
+	retry->picked.ready = retry_ready;
+	retry->picked.release = retry_release;
+	picked_start(&retry->picked, request, &selection);
+}
+
+/* ---- forget ---------------------------------------------------------------------------------------------------------------- */
+
+struct forget {
+	struct picked picked; /* first: a picked is its forget */
+	int64_t *ids;         /* those that had ended, then those that are gone */
+	size_t n;
+};
+
+static void
+forget_release(struct picked *picked)
+{
+	struct forget *forget = (struct forget *)picked;
+
+	picked_done(picked);
+	free(forget->ids);
+	free(forget);
+}
+
+static void
+forget_write(struct text *text, const struct picked_job *job)
+{
+	text_printf(text, "{\"id\":%lld,\"forgotten\":%s}", (long long)job->id, job->done ? "true" : "false");
+}
+
+static void
+forget_files_gone(void *arg)
+{
+	struct forget *forget = arg;
+
+	picked_reply(&forget->picked, forget_write);
+}
+
+/* A job that is still there was spared: others wait for it, or there was no room to write that it goes. */
+static bool
+forget_still_there(const struct store_row *row, void *arg)
+{
+	struct forget *forget = arg;
+	struct picked_job *job = picked_find(&forget->picked, row->id);
+
+	if (job != NULL && job->id == row->id)
+		job->done = false;
+	return true;
+}
+
+static void
+forget_looked(int error, const char *reason, void *arg)
+{
+	struct forget *forget = arg;
+	struct picked *picked = &forget->picked;
+
+	if (error != 0) {
+		request_fail(picked->request, RPC_OUTCOME_UNKNOWN, "it is not known whether the jobs are gone: %s", reason);
+		forget_release(picked);
+		return;
+	}
+	forget->n = 0;
+	for (size_t i = 0; i < picked->n; i++) {
+		if (picked->jobs[i].done)
+			forget->ids[forget->n++] = picked->jobs[i].id;
+	}
+	if (forget->n == 0)
+		picked_reply(picked, forget_write);
+	else
+		outfiles_delete(picked->request->server->outfiles, forget->ids, forget->n, forget_files_gone, forget);
+}
+
+static void
+forget_ready(struct picked *picked)
+{
+	struct forget *forget = (struct forget *)picked;
+	struct dispatch *dispatch = picked->request->server->dispatch;
+
+	forget->ids = mem_new_array(picked->n + 1, sizeof(*forget->ids));
+	for (size_t i = 0; i < picked->n; i++) {
+		if (picked_has_ended(&picked->jobs[i])) {
+			picked->jobs[i].done = true;
+			forget->ids[forget->n++] = picked->jobs[i].id;
+		}
+	}
+	if (forget->n == 0) {
+		picked_reply(picked, forget_write);
+		return;
+	}
+	dispatch_forget(dispatch, forget->ids, forget->n);
+	picked_read(picked, forget_still_there, forget_looked, forget); /* which is behind the commit */
+}
+
+static void
+method_forget(struct request *request, struct span raw)
+{
+	struct selection selection;
+	struct forget *forget;
+
+	if (!ended_read_selection(request, raw, &selection))
+		return;
+	forget = mem_new(sizeof(*forget));
+	forget->picked.ready = forget_ready;
+	forget->picked.release = forget_release;
+	picked_start(&forget->picked, request, &selection);
+}
+
+const struct method methods_ended[] = {
+    {"retry", ROLE_USER, method_retry},
+    {"forget", ROLE_USER, method_forget},
+    {0},
+};
