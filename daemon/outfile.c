@@ -34,13 +34,14 @@ struct outfile {
 	struct request *request;
 	struct outfile_what what;
 	struct peer_wait peer_wait;
+	struct peer_turn turn;    /* to read the file, and reply with it */
 	struct store_read read;
 	struct id_range range;
 	char *owner;
 	struct event *timer;
 	struct outfile_key *key;
 	TAILQ_ENTRY(outfile) link;
-	bool busy;                /* a read of the store or of the file is under way */
+	bool busy;                /* a read of the store or of the file is under way, or waits for its turn */
 	bool closed;              /* its connection has gone meanwhile */
 	bool timed_out;
 	bool ended;               /* the job will write no more */
@@ -99,6 +100,10 @@ outfile_peer_closed(struct peer_wait *wait)
 {
 	struct outfile *outfile = (struct outfile *)((char *)wait - offsetof(struct outfile, peer_wait));
 
+	if (outfile->turn.queued) {
+		peer_give_up_turn(outfile->request->peer, &outfile->turn);
+		outfile->busy = false;
+	}
 	request_drop(outfile->request);
 	if (outfile->busy)
 		outfile->closed = true;
@@ -189,8 +194,24 @@ outfile_worked(void *arg)
 	}
 	free(outfile->data);
 	outfile->data = NULL;
-	if (outfile->news)
+	outfile->busy = true; /* others get their turn, and may end the connection */
+	request_is_no_bulk(outfile->request);
+	outfile->busy = false;
+	if (outfile->closed)
+		outfile_free(outfile);
+	else if (outfile->news)
 		outfile_look(outfile);
+}
+
+/* Only a few at a time have read what their client has not: each may be a MiB. */
+static void
+outfile_read(struct peer_turn *turn)
+{
+	struct outfile *outfile = (struct outfile *)((char *)turn - offsetof(struct outfile, turn));
+
+	request_is_bulk(outfile->request);
+	outfile->data = mem_grow(NULL, (size_t)outfile->what.limit, 1);
+	iopool_call(dispatch_iopool(outfile->outfiles->server->dispatch), outfile_work, outfile_worked, outfile);
 }
 
 static void
@@ -219,8 +240,7 @@ outfile_looked(struct store_read *read, void *arg)
 		outfile_free(outfile);
 	} else {
 		outfile->busy = true;
-		outfile->data = mem_grow(NULL, (size_t)outfile->what.limit, 1);
-		iopool_call(dispatch_iopool(outfile->outfiles->server->dispatch), outfile_work, outfile_worked, outfile);
+		peer_take_turn(outfile->request->peer, &outfile->turn);
 	}
 }
 
@@ -263,6 +283,7 @@ outfiles_read(struct outfiles *outfiles, struct request *request, const struct o
 	outfile->range = (struct id_range){what->id, what->id};
 	outfile->owner = owner != NULL ? mem_text(owner) : NULL;
 	outfile->peer_wait.closed = outfile_peer_closed;
+	outfile->turn.go = outfile_read;
 	if (peer_add_wait(request->peer, &outfile->peer_wait) < 0) {
 		request_fail(request, RPC_BUSY, "[limits] waits_per_connection is reached");
 		outfile_free(outfile);

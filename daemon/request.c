@@ -152,8 +152,7 @@ request_free(struct request *request)
 	struct reply_batch *batch = request->batch;
 	struct peer *peer = request->peer;
 
-	if (request->bulk)
-		peer_end_bulk(peer);
+	request_is_no_bulk(request);
 	if (request->id != request->id_room)
 		free(request->id);
 	peer_unref(peer);
@@ -316,6 +315,15 @@ request_is_bulk(struct request *request)
 		return;
 	request->bulk = true;
 	peer_begin_bulk(request->peer);
+}
+
+void
+request_is_no_bulk(struct request *request)
+{
+	if (!request->bulk)
+		return;
+	request->bulk = false;
+	peer_end_bulk(request->peer);
 }
 
 const char *

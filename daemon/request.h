@@ -118,6 +118,8 @@ void request_fail_ids(struct request *request, const int64_t *ids, size_t n);
 
 /* Its reply may be large: the connection's reading stops while some of these are under way. */
 void request_is_bulk(struct request *request);
+/* It waits again, without a reply in the making. */
+void request_is_no_bulk(struct request *request);
 
 /* The owner whose jobs alone the caller may see: NULL for an operator. */
 const char *request_owner_filter(const struct request *request);

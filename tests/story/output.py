@@ -5,7 +5,7 @@ output: what a command wrote, by offset, while it runs and after it has ended.
 import base64
 import os
 
-from harness import eq, refused, that, wait_for, within
+from harness import eq, process, refused, that, wait_for, within
 
 
 def test_output_by_offset(t):
@@ -156,3 +156,35 @@ def test_output_goes_with_its_job(t):
     c.run("exec", t.sh("echo out; echo err >&2"), retain=0.2)
     wait_for(lambda: c.call("list")["jobs"] == [], "the job goes", 60)
     wait_for(lambda: files() == [], "its files go", 60)
+
+
+def test_a_client_that_does_not_read(t):
+    """Thousands of requests for a MiB each, unread, cost the daemon a few at a time, at once or when they have waited; all are answered."""
+    d, c = t.serve(config={"limits": {"waits_per_connection": "3000"}})
+    gate = t.gate()
+    size = 1 << 20
+    ident = c.submit("exec", {"argv": gate.argv("head -c %d /dev/zero | tr '\\0' x; read line < $0.go" % size)})
+    gate.started()
+    slow = t.client(seconds=120)
+    before = process.memory_kib(d.pid)
+    asked = [slow.send("output", id=ident, limit=size, wait=within(600)) for _ in range(500)]
+    c.call("ping")
+    gate.release()
+    wait_for(lambda: c.call("output", id=ident, offset=size - 1)["next"] == size, "all is written")
+    gate.release()
+    c.ended_job(ident)
+    more = b"".join(slow.request("output", id=ident, limit=size)[1] for _ in range(1000))
+    slow.socket.setblocking(False)
+    try:
+        more = more[slow.socket.send(more):]
+    except BlockingIOError:
+        pass
+    slow.socket.setblocking(True)
+    for _ in range(20):
+        eq(c.call("output", id=ident, limit=10)["data"], "x" * 10, "others are answered")
+    grown = process.memory_kib(d.pid) - before
+    that(grown < t.memory_bound(96 << 10), "the daemon grew by %d KiB for a client that does not read" % grown)
+    first = slow.answer(asked[0])
+    that(len(first["data"]) > 0 and first["offset"] == 0, "%r" % first["next"])
+    for one in asked[1:]:
+        that(slow.answer(one)["next"] > 0, "each is answered")
