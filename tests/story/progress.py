@@ -100,3 +100,21 @@ def test_by_a_function(t):
     that(more["fraction"] <= 1, "%r" % more)
     c.call("cancel", id=ident)
     eq(c.ended_job(ident)["progress"], None)
+
+
+def test_watched(t):
+    """A watch tells of progress as it is told, and of the latest when there is more than it can send."""
+    _, c = t.serve()
+    gate = t.gate()
+    ident = c.submit("exec", {"argv": gate.argv('for n in 10 60; do echo "$n% $n% done" >&$FUTURED_PROGRESS_FD; read x < $0.go; done')})
+    gate.started()
+    watch = t.client()
+    watch.call("watch", id=ident, events=["progress", "finished"], fields=["progress", "state"])
+    for percent in (10, 60):
+        gate.release()
+        event = watch.message()["params"]
+        eq((event["event"], event["job"]["state"]), ("progress", "running"))
+        eq(event["job"]["progress"], {"fraction": percent / 100, "text": "%d%% done" % percent})
+    gate.release()
+    eq(watch.message()["params"]["event"], "finished")
+    eq(watch.message()["params"]["event"], "end")
