@@ -87,8 +87,10 @@ def check_header(installed):
     source = os.path.join(installed.folder, "alone")
     with open(source, "w", encoding="utf-8") as file:
         file.write("#include <futured.h>\nint main(void) { return fut_library_version()[0] == 0; }\n")
-    for command in (["cc", "-std=c11", "-x", "c"], ["c++", "-std=c++11", "-x", "c++"]):
-        say(*command, "-pedantic", *WARNINGS, "-fsyntax-only", source, *installed.flags("--cflags"))
+    say("cc", "-std=c11", "-x", "c", "-pedantic", *WARNINGS, "-fsyntax-only", source, *installed.flags("--cflags"))
+    # A function may have the name of a struct, as stat has; in C++ -Wshadow minds that.
+    say("c++", "-std=c++11", "-x", "c++", "-pedantic", *WARNINGS, "-Wno-shadow", "-fsyntax-only", source,
+        *installed.flags("--cflags"))
 
 
 def check_soname(installed):
@@ -147,7 +149,7 @@ def check_examples(installed, given):
         numbers = range(10**6, 10**6 + 3000)
         lines = run(t, installed, "eventloop", stdin="".join("%d\n" % number for number in numbers)).splitlines()
         eq(sorted(int(line.split()[0]) for line in lines), list(numbers), "each number is answered once")
-        eq(sum(line.endswith(" prime") for line in lines), 233, "primes from 1000000 to 1002999")
+        eq(sum(line.split()[1:] == ["prime"] for line in lines), 233, "primes from 1000000 to 1002999")
 
     eq(programs.play_one(options(deadline=300)(play), given), 0, "the story's status")
 
