@@ -306,8 +306,9 @@ answer_gone(struct dispatch *dispatch, const struct store_gone *gone)
 		queues_count_pending(&dispatch->queues, queues_get(&dispatch->queues, gone->queue), gone->owner, -1);
 	else if (job->line != NULL)
 		answer_leave_line(dispatch, job);
-	else
-		dispatch_step(dispatch, job, FSM_E_CANCELLED); /* picked: its start is refused */
+	else if (job->state == FSM_PICKED)
+		dispatch_step(dispatch, job, FSM_E_CANCELLED); /* its start is refused */
+	/* else this daemon has not its task: what it writes of that is fenced */
 	dispatch->stats.failed++;
 	dispatch->callbacks.ended(&row, dispatch->callbacks.arg);
 }
