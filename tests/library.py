@@ -63,8 +63,8 @@ class Installed:
         fail("%s was not installed" % name)
 
     def flags(self, *what):
-        """What pkg-config says, as to somebody who has nothing else."""
-        env = dict(os.environ, PKG_CONFIG_LIBDIR=os.path.dirname(self.pc), PKG_CONFIG_SYSROOT_DIR=self.folder)
+        """What pkg-config says of it, and of this system for what it needs itself."""
+        env = dict(os.environ, PKG_CONFIG_PATH=os.path.dirname(self.pc), PKG_CONFIG_SYSROOT_DIR=self.folder)
         return shlex.split(say("pkg-config", *what, "libfutured", env=env))
 
     def functions(self):
