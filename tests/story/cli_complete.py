@@ -11,9 +11,6 @@ import time
 
 from harness import after, contains, eq, fail, that, within
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPTS = os.path.join(HERE, "..", "..", "conf", "completion")
-
 
 def offered(t, *words, **more):
     """What may stand for the last of the words, as {word: what it is}."""
@@ -90,7 +87,7 @@ def shell(t, name, argv, **env):
 
 def script(t, name):
     """A copy of a script, where the story's user may read it."""
-    with open(os.path.join(SCRIPTS, name), "rb") as file:
+    with open(os.path.join(t.settings.completion, name), "rb") as file:
         return t.write(os.path.basename(name), file.read())
 
 

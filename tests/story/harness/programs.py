@@ -11,6 +11,7 @@ import tempfile
 from . import overseer, process
 
 NAMES = ("futured", "futurectl")
+COMPLETION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "conf", "completion")
 
 
 def find(given, name):
@@ -55,6 +56,7 @@ class Staged:
         os.chmod(self.folder, 0o755)
         programs = {name: stage(path, self.folder) for name, path in paths.items()}
         programs["sanitized"] = is_sanitized(programs["futured"])
+        programs["completion"] = shutil.copytree(COMPLETION, os.path.join(self.folder, "completion"))
         env = dict(item.split("=", 1) for item in self.given.env)
         if any(".so" in name for name in os.listdir(self.folder)):
             env.setdefault("LD_LIBRARY_PATH", self.folder)
