@@ -272,6 +272,7 @@ static int map_finish(struct map *map)
 
 	if (map->status != 0 || map->items.wrong)
 		status = map->status != 0 ? map->status : CTL_REFUSED;
+	map_drop_watches(map);
 	items_done(&map->items);
 	text_done(&map->batch);
 	free(map->pieces);
@@ -296,6 +297,7 @@ static int map_main(struct operands *operands)
 		ctl_die_usage("--fail-fast is --max-fails 1; give one");
 	if (map_max_fails.given && map_max_fails.value < 1)
 		ctl_die_usage("--max-fails is 1 or more");
+	ring_init(&map.open_watches);
 	map.output = map_output;
 	map.unordered = map_unordered;
 	map.max_fails = map_fail_fast ? 1 : map_max_fails.value;

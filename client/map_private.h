@@ -13,6 +13,7 @@
 
 #include "futured.h"
 #include "items.h"
+#include "ring.h"
 #include "select.h"
 #include "text.h"
 
@@ -60,6 +61,7 @@ struct map {
 	/* What was submitted and is not watched yet; how many watches there are, and what they have told. */
 	struct fut_range *unwatched;
 	size_t n_unwatched, watches;
+	struct ring open_watches;
 	int64_t seen_failed, last_failed; /* in order: how many, and the highest id of them */
 
 	int64_t count_request;
@@ -106,6 +108,8 @@ void map_take_front(struct map *map, int code, const char *result);
 void map_add_watched(struct map *map, struct fut_range ids);
 /* Watches what is not watched yet. */
 void map_ask_watch(struct map *map);
+/* Gives up the watches that are not over. */
+void map_drop_watches(struct map *map);
 
 /* map_print.c */
 

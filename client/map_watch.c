@@ -13,10 +13,19 @@
 #define MAP_WATCHES 1000
 
 struct map_watch {
+	struct ring ring; /* in map->open_watches */
 	struct map *map;
 	struct fut_watch *watch;
 	int64_t expected, seen;
 };
+
+static void map_free_watch(struct map_watch *watch)
+{
+	watch->map->watches--;
+	ring_remove(&watch->ring);
+	fut_watch_free(watch->watch);
+	free(watch);
+}
 
 static void map_end_watch(struct map_watch *watch)
 {
@@ -31,9 +40,7 @@ static void map_end_watch(struct map_watch *watch)
 		map_print_lost(map, 0, 0, "it is no longer kept");
 		map->printed++;
 	}
-	map->watches--;
-	fut_watch_free(watch->watch);
-	free(watch);
+	map_free_watch(watch);
 }
 
 /* In order: what is behind so many failures is not worth its while; what is before them is still printed. */
@@ -112,6 +119,14 @@ void map_ask_watch(struct map *map)
 	if (fut_watch(ctl.client, params, map_take_event, watch, &watch->watch) < 0)
 		ctl_die_failure();
 	fut_params_free(params);
+	ring_init(&watch->ring);
+	ring_add(&map->open_watches, &watch->ring);
 	map->watches++;
 	map->n_unwatched = 0;
+}
+
+void map_drop_watches(struct map *map)
+{
+	while (!ring_is_empty(&map->open_watches))
+		map_free_watch(RING_OF(ring_first(&map->open_watches), struct map_watch, ring));
 }
