@@ -302,6 +302,29 @@ START_TEST(not_connected)
 }
 END_TEST
 
+/* What the daemon's thread has heard, for the test's. */
+static pthread_mutex_t heard_lock = PTHREAD_MUTEX_INITIALIZER;
+static char heard[512];
+
+static void note_heard(const char *text)
+{
+	pthread_mutex_lock(&heard_lock);
+	strncat(heard, text, sizeof(heard) - strlen(heard) - 1);
+	pthread_mutex_unlock(&heard_lock);
+}
+
+/* Since the last call. */
+static void check_heard(const char *expected)
+{
+	char got[sizeof(heard)];
+
+	pthread_mutex_lock(&heard_lock);
+	strcpy(got, heard);
+	heard[0] = '\0';
+	pthread_mutex_unlock(&heard_lock);
+	ck_assert_str_eq(got, expected);
+}
+
 static void answer_control(void)
 {
 	static const char *const results[] = {
@@ -325,7 +348,7 @@ static void answer_control(void)
 
 		if (method == NULL)
 			return;
-		strncat(said, method + strlen("\"method\":"), sizeof(said) - strlen(said) - 1);
+		note_heard(method + strlen("\"method\":"));
 		say_format("{\"jsonrpc\":\"2.0\",\"id\":%zu,\"result\":%s}\n", i + 2, results[i]);
 	}
 	hear();
@@ -338,7 +361,6 @@ START_TEST(the_rest_of_the_protocol)
 	bool forgotten = false;
 	int64_t new = 0;
 
-	said[0] = '\0';
 	ck_assert_int_eq(start(answer_control), 0);
 	ck_assert_int_eq(fut_retry(client, 42, &new), 0);
 	ck_assert_int_eq(new, 57);
@@ -346,17 +368,15 @@ START_TEST(the_rest_of_the_protocol)
 	ck_assert_int_eq(new, 0);
 	ck_assert_int_eq(fut_forget(client, 42, &forgotten), 0);
 	ck_assert(forgotten);
-	ck_assert_str_eq(said, "\"retry\",\"params\":{\"id\":42}}\n\"retry\",\"params\":{\"id\":42}}\n"
-			       "\"forget\",\"params\":{\"id\":42}}\n");
-	said[0] = '\0';
+	check_heard("\"retry\",\"params\":{\"id\":42}}\n\"retry\",\"params\":{\"id\":42}}\n"
+		    "\"forget\",\"params\":{\"id\":42}}\n");
 	ck_assert_int_eq(fut_pause(client, "q"), 0);
 	ck_assert_int_eq(fut_resume(client, "q"), 0);
 	ck_assert_int_eq(fut_set_queue(client, "q", 3), 0);
 	ck_assert_int_eq(fut_set_queue(client, "q", FUT_NO_LIMIT), 0);
-	ck_assert_str_eq(said, "\"pause\",\"params\":{\"queue\":\"q\"}}\n\"resume\",\"params\":{\"queue\":\"q\"}}\n"
-			       "\"set_queue\",\"params\":{\"queue\":\"q\",\"limit\":3}}\n"
-			       "\"set_queue\",\"params\":{\"queue\":\"q\",\"limit\":null}}\n");
-	said[0] = '\0';
+	check_heard("\"pause\",\"params\":{\"queue\":\"q\"}}\n\"resume\",\"params\":{\"queue\":\"q\"}}\n"
+		    "\"set_queue\",\"params\":{\"queue\":\"q\",\"limit\":3}}\n"
+		    "\"set_queue\",\"params\":{\"queue\":\"q\",\"limit\":null}}\n");
 	ck_assert_int_eq(fut_queues(client, &text), 0);
 	ck_assert_str_eq(text, "[1]");
 	free(text);
@@ -366,9 +386,9 @@ START_TEST(the_rest_of_the_protocol)
 	free(text);
 	ck_assert_int_eq(fut_drain(client, 2.5), 0);
 	ck_assert_int_eq(fut_run(client, "noop", "[]", NULL, 0.5, &job), 0);
-	ck_assert_str_eq(said, "\"queues\",\"params\":{}}\n\"tasks\",\"params\":{}}\n\"stats\",\"params\":{}}\n"
-			       "\"drain\",\"params\":{\"wait\":2.5}}\n"
-			       "\"run\",\"params\":{\"task\":\"noop\",\"args\":[],\"wait\":0.5}}\n");
+	check_heard("\"queues\",\"params\":{}}\n\"tasks\",\"params\":{}}\n\"stats\",\"params\":{}}\n"
+		    "\"drain\",\"params\":{\"wait\":2.5}}\n"
+		    "\"run\",\"params\":{\"task\":\"noop\",\"args\":[],\"wait\":0.5}}\n");
 	ck_assert(fut_job_state(job) == FUT_RUNNING && !fut_job_ended(job));
 	fut_job_free(job);
 }
