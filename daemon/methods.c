@@ -3,8 +3,12 @@
  */
 #include "daemon/methods.h"
 
+#include <stdlib.h>
+
 #include "daemon/config.h"
+#include "daemon/mem.h"
 #include "daemon/server.h"
+#include "daemon/task.h"
 
 bool
 methods_read_selection(struct request *request, struct span id, struct span ids, struct span filter, struct selection *ret_selection)
@@ -20,6 +24,20 @@ methods_read_selection(struct request *request, struct span id, struct span ids,
 	else
 		request_fail_param(request, param, "%s", what);
 	return false;
+}
+
+char *
+methods_why_forbidden(const struct request *request, const struct task *task, struct span args)
+{
+	const struct config *config = request->server->config;
+	const char *why;
+
+	if (request->peer->role == ROLE_OPERATOR)
+		return NULL;
+	if (task->privileged && !config_user_task(config, task->name))
+		return mem_format("the role user may not run %s, unless [tasks] user names it", task->name);
+	why = task->check_user != NULL ? task->check_user(args, config->http_local) : NULL;
+	return why != NULL ? mem_format("%s: %s", task->name, why) : NULL;
 }
 
 bool

@@ -5,6 +5,7 @@
  * them anew; it answers when all are durable. forget takes the rows first and then the files, so that what the store spares keeps its output;
  * what is gone it learns by looking again, behind the commit.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,8 @@ struct retry {
 	size_t in_flight;
 	bool reading;
 	int failed;           /* an RPC code: no more is tried */
+	int refused;          /* the last code of a job that could not be submitted again, and why */
+	char reason[256];
 };
 
 /* A submission under way. */
@@ -79,24 +82,38 @@ retry_write(struct text *text, const struct picked_job *job)
 	text_add_char(text, '}');
 }
 
+static bool
+retry_is_wanted(const struct picked_job *job)
+{
+	return job->was == JOB_FAILED || job->was == JOB_CANCELLED;
+}
+
 static void retry_share(struct retry *retry);
 
-/* Nothing has been done, and nothing else can be: the call is refused as a submit would be. */
+static void
+retry_refuse(struct retry *retry, struct picked_job *job, int code, const char *reason)
+{
+	job->refused = retry->refused = code;
+	snprintf(retry->reason, sizeof(retry->reason), "%s", reason);
+}
+
+/* The only job is refused as a submit would be; of several each is told. */
 static void
 retry_end(struct retry *retry)
 {
 	struct picked *picked = &retry->picked;
-	bool some = retry->failed == 0 || picked->n > 1;
 
-	for (size_t i = 0; i < picked->n && !some; i++)
-		some = picked->jobs[i].done;
-	if (some) {
-		picked_reply(picked, retry_write);
+	if (retry->refused != 0 && picked->n == 1) {
+		request_fail(picked->request, retry->refused, "job %lld cannot be submitted again: %s", (long long)picked->jobs[0].id,
+		    retry->reason);
+		retry_release(picked);
 		return;
 	}
-	request_fail(picked->request, retry->failed, "the job cannot be submitted again: %s",
-	    retry->failed == RPC_BUSY ? "a limit is reached" : "the store or the daemon takes nothing now");
-	retry_release(picked);
+	for (size_t i = 0; i < picked->n; i++) { /* those that were not come to any more */
+		if (retry_is_wanted(&picked->jobs[i]) && !picked->jobs[i].done && picked->jobs[i].refused == 0)
+			picked->jobs[i].refused = retry->failed;
+	}
+	picked_reply(picked, retry_write);
 }
 
 static void
@@ -114,22 +131,21 @@ retry_answered(enum dispatch_answer answer, int64_t first, int64_t count, const 
 	struct picked_job *job = picked_find(&retry->picked, one->id);
 
 	(void)count;
-	(void)reason;
 	free(one);
 	retry->in_flight--;
 	if (answer == DISPATCH_ADDED) {
 		job->done = true;
 		job->made = first;
 	} else {
-		job->refused = answer == DISPATCH_STORAGE_FULL ? RPC_STORAGE_FULL : answer == DISPATCH_UNAVAILABLE ? RPC_BUSY : RPC_OUTCOME_UNKNOWN;
-		retry->failed = job->refused;
+		retry->failed = answer == DISPATCH_STORAGE_FULL ? RPC_STORAGE_FULL : answer == DISPATCH_UNAVAILABLE ? RPC_BUSY : RPC_OUTCOME_UNKNOWN;
+		retry_refuse(retry, job, retry->failed, reason != NULL ? reason : "the store did not take it");
 	}
 	retry_go_on(retry);
 }
 
-/* The same work, as if it were submitted now. */
+/* The same work, as if it were submitted now; what a user asks for runs with a user's rights, whoever asked for it before. */
 static struct spec
-retry_spec(const struct store_row *row)
+retry_spec(const struct request *request, const struct store_row *row)
 {
 	struct spec spec = row->spec;
 
@@ -141,35 +157,54 @@ retry_spec(const struct store_row *row)
 	spec.after_policy = AFTER_SUCCEEDED;
 	spec.key = NULL;
 	spec.retry_of = row->id;
+	spec.restricted = spec.restricted || request->peer->role != ROLE_OPERATOR;
 	return spec;
 }
 
-/* 0, or the RPC code of why it cannot be. */
-static int
-retry_submit(struct retry *retry, const struct store_row *row)
+/* False: it is refused for what it is. */
+static bool
+retry_check(struct retry *retry, struct picked_job *job, const struct store_row *row, const struct task *task)
+{
+	char *why;
+
+	if (task == NULL) {
+		why = mem_format("this daemon has no task %s", row->spec.task);
+		retry_refuse(retry, job, RPC_NO_SUCH_TASK, why);
+	} else {
+		why = methods_why_forbidden(retry->picked.request, task, row->spec.args);
+		if (why != NULL)
+			retry_refuse(retry, job, RPC_FORBIDDEN, why);
+	}
+	free(why);
+	return job->refused == 0;
+}
+
+static void
+retry_submit(struct retry *retry, struct picked_job *job, const struct store_row *row)
 {
 	struct request *request = retry->picked.request;
 	const struct task *task = task_find_name(request->server->tasks, row->spec.task);
-	struct spec spec = retry_spec(row);
+	struct spec spec = retry_spec(request, row);
 	struct retry_one *one;
-	const char *what;
+	const char *what = NULL;
+	char *why;
 	int error;
 
-	if (task == NULL)
-		return RPC_NO_SUCH_TASK;
-	if (request->peer->role != ROLE_OPERATOR && task->privileged && !config_user_task(request->server->config, task->name))
-		return RPC_FORBIDDEN;
+	if (!retry_check(retry, job, row, task))
+		return;
 	one = mem_new(sizeof(*one));
 	one->retry = retry;
 	one->id = row->id;
 	error = dispatch_submit(request->server->dispatch, &spec, task, SPAN_NONE, 1, retry_answered, one, NULL, &what);
-	if (error != 0) {
-		free(one);
-		retry->failed = error;
-		return error;
+	if (error == 0) {
+		retry->in_flight++;
+		return;
 	}
-	retry->in_flight++;
-	return 0;
+	free(one);
+	retry->failed = error;
+	why = error == RPC_BUSY ? mem_format("%s is reached", what) : mem_text("the daemon is ending and takes nothing more");
+	retry_refuse(retry, job, error, why);
+	free(why);
 }
 
 static bool
@@ -178,7 +213,7 @@ retry_row(const struct store_row *row, void *arg)
 	struct retry *retry = arg;
 	struct picked_job *job = picked_find(&retry->picked, row->id);
 
-	job->refused = retry_submit(retry, row);
+	retry_submit(retry, job, row);
 	retry->read_to = row->id;
 	retry->bytes += row->spec.args.len;
 	return retry->failed == 0 && retry->bytes < ENDED_BYTES;
@@ -189,20 +224,15 @@ retry_read(int error, const char *reason, void *arg)
 {
 	struct retry *retry = arg;
 
-	(void)reason;
 	retry->reading = false;
-	if (error != 0)
-		retry->failed = RPC_INTERNAL;
+	if (error != 0) {
+		retry->failed = retry->refused = RPC_INTERNAL;
+		snprintf(retry->reason, sizeof(retry->reason), "%s", reason);
+	}
 	/* Those behind the last that was submitted are for the next share. */
 	while (retry->next > 0 && retry->bytes >= ENDED_BYTES && retry->picked.jobs[retry->next - 1].id > retry->read_to)
 		retry->next--;
 	retry_go_on(retry);
-}
-
-static bool
-retry_is_wanted(const struct picked_job *job)
-{
-	return job->was == JOB_FAILED || job->was == JOB_CANCELLED;
 }
 
 /* The next few; at the end the reply. */

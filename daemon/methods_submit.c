@@ -83,34 +83,15 @@ submit_find_task(struct request *request, const struct submit_params *params)
 }
 
 static bool
-submit_user_may(const struct server *server, const struct task *task)
-{
-	if (!task->privileged)
-		return true;
-	for (size_t i = 0; i < server->config->n_user_tasks; i++) {
-		if (strcmp(server->config->user_tasks[i], task->name) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
 submit_check_role(struct request *request, const struct task *task, struct span args)
 {
-	const char *why;
+	char *why = methods_why_forbidden(request, task, args);
 
-	if (request->peer->role == ROLE_OPERATOR)
+	if (why == NULL)
 		return true;
-	if (!submit_user_may(request->server, task)) {
-		request_fail(request, RPC_FORBIDDEN, "the role user may not run %s, unless [tasks] user names it", task->name);
-		return false;
-	}
-	why = task->check_user != NULL ? task->check_user(args, request->server->config->http_local) : NULL;
-	if (why != NULL) {
-		request_fail(request, RPC_FORBIDDEN, "%s: %s", task->name, why);
-		return false;
-	}
-	return true;
+	request_fail(request, RPC_FORBIDDEN, "%s", why);
+	free(why);
+	return false;
 }
 
 /* Names are looked at when they are looked up; here is only what can be told at once. */

@@ -92,7 +92,7 @@ def test_retry_refused(t):
     kept = [c.submit("noop") for _ in range(2)]
     told = c.call("retry", ids=ids)
     eq([one["retried"] for one in told], [True, False, False])
-    eq(told[1].get("refused"), "busy")
+    eq([one.get("refused") for one in told], [None, "busy", "busy"])
     refused("busy", c.call, "retry", id=ids[1])
     c.call("cancel", ids=kept)
     eq(c.call("retry", id=ids[1])["retried"], True)
@@ -112,6 +112,24 @@ def test_whose_retry(t):
     new = mine.call("retry", id=ident)["new"]
     eq(mine.ended_job(new)["owner"], "uid:%d" % STRANGER)
     eq(theirs.call("retry", id=ident)["retried"], True)
+
+
+@options(root=True)
+def test_retry_asks_for_the_role(t):
+    """A user retries only what it may submit: of one job the call is forbidden, of several each is told."""
+    d = t.daemon(config=dict(OPEN, tasks={"user": "exec"}))
+    c = t.client(uid=STRANGER)
+    ids = [fail_one(t, c), c.submit("noop", delay=3600)]
+    c.call("cancel", id=ids[1])
+    eq(c.call("retry", id=ids[0])["retried"], True)
+    d.stop()
+    d.configure(OPEN)
+    d.start()
+    c = t.client(uid=STRANGER)
+    refused("forbidden", c.call, "retry", id=ids[0])
+    told = c.call("retry", ids=ids)
+    eq([(one["retried"], one.get("refused")) for one in told], [(False, "forbidden"), (True, None)])
+    eq(t.client().call("retry", id=ids[0])["retried"], True, "an operator may")
 
 
 def test_retry_and_forget_bad_input(t):
