@@ -161,18 +161,6 @@ dispatch_pick(struct dispatch *dispatch, uint8_t pool)
 	return true;
 }
 
-static void
-dispatch_check_idle(struct dispatch *dispatch)
-{
-	void (*idle)(void *arg) = dispatch->idle;
-
-	if (!dispatch->draining || idle == NULL || dispatch->queues.running > 0 || dispatch->n_held > 0 || dispatch->flying != NULL ||
-	    !store_batch_empty(dispatch->open) || dispatch->n_later > 0)
-		return;
-	dispatch->idle = NULL;
-	idle(dispatch->idle_arg);
-}
-
 static bool
 dispatch_has_too_much(const struct dispatch *dispatch)
 {
@@ -392,6 +380,7 @@ dispatch_ask(struct dispatch *dispatch, enum read_kind kind, void *read)
 {
 	dispatch->reads = mem_room(dispatch->reads, dispatch->n_reads, &dispatch->reads_capacity, sizeof(*dispatch->reads));
 	dispatch->reads[dispatch->n_reads++] = (struct read_request){kind, read};
+	dispatch->n_asked++;
 }
 
 void
@@ -578,19 +567,4 @@ dispatch_free(struct dispatch *dispatch)
 		dispatch_clear_job(dispatch, job);
 	queues_done(&dispatch->queues);
 	free(dispatch);
-}
-
-void
-dispatch_drain(struct dispatch *dispatch, void (*idle)(void *arg), void *arg)
-{
-	dispatch->draining = true;
-	dispatch->idle = idle;
-	dispatch->idle_arg = arg;
-	loop_again(dispatch->loop);
-}
-
-bool
-dispatch_is_draining(const struct dispatch *dispatch)
-{
-	return dispatch->draining;
 }

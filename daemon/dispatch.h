@@ -107,8 +107,11 @@ void dispatch_read(struct dispatch *dispatch, struct store_read *read);
 void dispatch_survey(struct dispatch *dispatch, struct store_survey *survey);
 void dispatch_expired(struct dispatch *dispatch, struct store_expired *expired);
 void dispatch_webhooks(struct dispatch *dispatch, struct store_webhooks *webhooks);
-/* Deletes ended jobs (retention). */
+/* Deletes ended jobs. */
 void dispatch_forget(struct dispatch *dispatch, const int64_t *ids, size_t n);
+/* cb is told, once, later, how the commit goes that takes what was asked before this. */
+typedef void (*dispatch_commit_cb)(enum store_verdict verdict, const char *reason, void *ctx);
+void dispatch_tell_commit(struct dispatch *dispatch, dispatch_commit_cb cb, void *ctx);
 /* What came of a webhook (copied): callbacks.webhook_settled() follows, once. */
 void dispatch_settle_webhook(struct dispatch *dispatch, const struct store_webhook *what);
 

@@ -64,6 +64,25 @@ dispatch_cancel_request_free(struct cancel_request *request)
 
 /* ---- coming and going ------------------------------------------------------------------------------------------------------ */
 
+void
+dispatch_tell_commit(struct dispatch *dispatch, dispatch_commit_cb cb, void *ctx)
+{
+	dispatch->told = mem_room(dispatch->told, dispatch->n_told, &dispatch->told_capacity, sizeof(*dispatch->told));
+	dispatch->told[dispatch->n_told++] = (struct commit_told){dispatch->number, cb, ctx};
+}
+
+/* Those of the batches up to that number; they may ask for more. */
+static void
+commit_tell(struct dispatch *dispatch, uint64_t number, enum store_verdict verdict, const char *reason)
+{
+	while (dispatch->n_told > 0 && dispatch->told[0].number <= number) {
+		struct commit_told told = dispatch->told[0];
+
+		memmove(dispatch->told, dispatch->told + 1, --dispatch->n_told * sizeof(*dispatch->told));
+		told.cb(verdict, reason, told.ctx);
+	}
+}
+
 static void
 commit_done(struct store_batch *batch, void *arg)
 {
@@ -84,8 +103,10 @@ commit_done(struct store_batch *batch, void *arg)
 		break;
 	case STORE_UNKNOWN:
 		dispatch_answer_unknown(dispatch, batch);
+		commit_tell(dispatch, UINT64_MAX, STORE_UNKNOWN, batch->reason);
 		return;
 	}
+	commit_tell(dispatch, dispatch->number - 1, batch->verdict, batch->reason);
 	store_batch_clear(batch);
 }
 
@@ -349,6 +370,8 @@ dispatch_commit_close(struct dispatch *dispatch)
 	free(dispatch->reads);
 	commit_forget_batch(dispatch, &dispatch->batches[0]);
 	commit_forget_batch(dispatch, &dispatch->batches[1]);
+	commit_tell(dispatch, UINT64_MAX, STORE_UNKNOWN, "the daemon is ending");
+	free(dispatch->told);
 	event_free(dispatch->due);
 	event_free(dispatch->retry);
 	event_free(dispatch->hold);

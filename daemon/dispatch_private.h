@@ -39,6 +39,13 @@ struct read_request {
 	void *read;
 };
 
+/* Who is to be told how a batch goes. */
+struct commit_told {
+	uint64_t number; /* of the batch */
+	dispatch_commit_cb cb;
+	void *ctx;
+};
+
 struct dispatch {
 	struct loop *loop;
 	struct dispatch_config config;
@@ -60,6 +67,8 @@ struct dispatch {
 	struct event *hold;
 	size_t open_bytes;          /* of the specs and items in the open batch */
 	int64_t flying_since_us;
+	struct commit_told *told;   /* by number */
+	size_t n_told, told_capacity;
 	struct later *later;
 	size_t n_later, later_capacity;
 	struct read_request *reads; /* asked while the open batch was not empty */
@@ -81,6 +90,10 @@ struct dispatch {
 	bool started;
 	bool draining;
 	bool was_full;              /* somebody was told so, and waits for room() */
+	struct store_read look;     /* at the end of the drain: behind all other reads */
+	bool looking;
+	uint64_t n_asked, n_asked_then; /* reads so far, and when the look was asked for */
+	int64_t look_until_ms;      /* monotonic; 0: it has not been asked for */
 	void (*idle)(void *arg);
 	void *idle_arg;
 	struct dispatch_stats stats;
@@ -93,6 +106,10 @@ void dispatch_count_running(struct dispatch *dispatch, struct job *job, bool run
 void dispatch_want_fill(struct dispatch *dispatch, struct line *line);
 /* A row of the store becomes a job of the window; takes the reference of row->spec. */
 struct job *dispatch_adopt(struct dispatch *dispatch, const struct store_ready *row);
+
+/* dispatch_drain.c */
+/* Behind each turn. */
+void dispatch_check_idle(struct dispatch *dispatch);
 
 /* dispatch_queue.c */
 void dispatch_adopt_settings(struct dispatch *dispatch, const struct store_opened *opened);

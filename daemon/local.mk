@@ -35,6 +35,7 @@ libdaemon_la_SOURCES = \
 	daemon/dispatch.h \
 	daemon/dispatch_answer.c \
 	daemon/dispatch_commit.c \
+	daemon/dispatch_drain.c \
 	daemon/dispatch_end.c \
 	daemon/dispatch_private.h \
 	daemon/dispatch_queue.c \

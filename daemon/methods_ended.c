@@ -2,8 +2,8 @@
  * methods_ended: what may be done with jobs that have ended: retry (a new job that does the same) and forget.
  *
  * Both know first which jobs there are (picked.h). retry reads the submissions of those that failed or were cancelled, a share at a time, and submits
- * them anew; it answers when all are durable. forget takes the rows first and then the files, so that what the store spares keeps its output;
- * what is gone it learns by looking again, behind the commit.
+ * them anew; it answers when all are durable. forget, too, goes by shares: first the rows and then the files, so that
+ * what the store spares keeps its output; what is gone it learns by looking again, behind the commit.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@
 
 #define ENDED_AT_ONCE 512              /* jobs of a share */
 #define ENDED_BYTES ((size_t)4 << 20)  /* of their arguments */
+#define FORGET_AT_ONCE 4096            /* jobs of one commit: nobody feels it */
 
 struct selection_params {
 	struct span id, ids, filter;
@@ -39,6 +40,13 @@ ended_read_selection(struct request *request, struct span raw, struct selection 
 
 	return request_params(request, raw, selection_table, &params) &&
 	    methods_read_selection(request, params.id, params.ids, params.filter, ret_selection);
+}
+
+static void
+ended_release(struct picked *picked)
+{
+	picked_done(picked);
+	free(picked);
 }
 
 /* ---- retry ----------------------------------------------------------------------------------------------------------------- */
@@ -63,13 +71,6 @@ struct retry_one {
 	struct retry *retry;
 	int64_t id; /* of the job that it does again */
 };
-
-static void
-retry_release(struct picked *picked)
-{
-	picked_done(picked);
-	free(picked);
-}
 
 static void
 retry_write(struct text *text, const struct picked_job *job)
@@ -106,7 +107,7 @@ retry_end(struct retry *retry)
 	if (retry->refused != 0 && picked->n == 1) {
 		request_fail(picked->request, retry->refused, "job %lld cannot be submitted again: %s", (long long)picked->jobs[0].id,
 		    retry->reason);
-		retry_release(picked);
+		ended_release(picked);
 		return;
 	}
 	for (size_t i = 0; i < picked->n; i++) { /* those that were not come to any more */
@@ -278,7 +279,7 @@ method_retry(struct request *request, struct span raw)
 		return;
 	retry = mem_new(sizeof(*retry));
 	retry->picked.ready = retry_ready;
-	retry->picked.release = retry_release;
+	retry->picked.release = ended_release;
 	picked_start(&retry->picked, request, &selection);
 }
 
@@ -286,35 +287,50 @@ method_retry(struct request *request, struct span raw)
 
 struct forget {
 	struct picked picked; /* first: a picked is its forget */
-	int64_t *ids;         /* those that had ended, then those that are gone */
-	size_t n;
+	size_t next;          /* of its jobs: the first that no share has had */
+	int64_t ids[FORGET_AT_ONCE]; /* the share: those that had ended, then those that are gone */
+	struct id_range ranges[FORGET_AT_ONCE]; /* the same */
+	size_t n, n_ranges;
+	bool some;            /* are gone */
+	int failed;           /* an RPC code: no more is tried */
+	char reason[256];
 };
-
-static void
-forget_release(struct picked *picked)
-{
-	struct forget *forget = (struct forget *)picked;
-
-	picked_done(picked);
-	free(forget->ids);
-	free(forget);
-}
 
 static void
 forget_write(struct text *text, const struct picked_job *job)
 {
-	text_printf(text, "{\"id\":%lld,\"forgotten\":%s}", (long long)job->id, job->done ? "true" : "false");
+	text_printf(text, "{\"id\":%lld,\"forgotten\":%s", (long long)job->id, job->done ? "true" : "false");
+	if (job->refused != 0)
+		text_printf(text, ",\"refused\":\"%s\"", rpc_error_word(job->refused));
+	text_add_char(text, '}');
 }
+
+static void
+forget_end(struct forget *forget)
+{
+	struct picked *picked = &forget->picked;
+
+	if (forget->failed != 0 && !forget->some) {
+		request_fail(picked->request, forget->failed, "the jobs cannot be forgotten: %s", forget->reason);
+		ended_release(picked);
+		return;
+	}
+	for (size_t i = 0; forget->failed != 0 && i < picked->n; i++) {
+		if (picked_has_ended(&picked->jobs[i]) && !picked->jobs[i].done)
+			picked->jobs[i].refused = forget->failed;
+	}
+	picked_reply(picked, forget_write);
+}
+
+static void forget_share(struct forget *forget);
 
 static void
 forget_files_gone(void *arg)
 {
-	struct forget *forget = arg;
-
-	picked_reply(&forget->picked, forget_write);
+	forget_share(arg);
 }
 
-/* A job that is still there was spared: others wait for it, or there was no room to write that it goes. */
+/* A job that is still there was spared: others wait for it. */
 static bool
 forget_still_there(const struct store_row *row, void *arg)
 {
@@ -331,42 +347,83 @@ forget_looked(int error, const char *reason, void *arg)
 {
 	struct forget *forget = arg;
 	struct picked *picked = &forget->picked;
+	size_t n = 0;
 
 	if (error != 0) {
 		request_fail(picked->request, RPC_OUTCOME_UNKNOWN, "it is not known whether the jobs are gone: %s", reason);
-		forget_release(picked);
+		ended_release(picked);
 		return;
 	}
-	forget->n = 0;
-	for (size_t i = 0; i < picked->n; i++) {
-		if (picked->jobs[i].done)
-			forget->ids[forget->n++] = picked->jobs[i].id;
+	for (size_t i = 0; i < forget->n; i++) {
+		if (picked_find(picked, forget->ids[i])->done)
+			forget->ids[n++] = forget->ids[i];
 	}
-	if (forget->n == 0)
-		picked_reply(picked, forget_write);
+	forget->n = n;
+	forget->some = forget->some || n > 0;
+	if (n == 0)
+		forget_share(forget);
 	else
-		outfiles_delete(picked->request->server->outfiles, forget->ids, forget->n, forget_files_gone, forget);
+		outfiles_delete(picked->request->server->outfiles, forget->ids, n, forget_files_gone, forget);
+}
+
+static void
+forget_committed(enum store_verdict verdict, const char *reason, void *ctx)
+{
+	struct forget *forget = ctx;
+	struct picked *picked = &forget->picked;
+	struct gather_what what = {.ranges = forget->ranges, .n_ranges = forget->n_ranges, .owner = picked->owner};
+
+	if (verdict == STORE_COMMITTED) {
+		what.row = forget_still_there;
+		what.done = forget_looked;
+		what.arg = forget;
+		gather_start(picked->request->server->dispatch, &what);
+		return;
+	}
+	for (size_t i = 0; i < forget->n; i++)
+		picked_find(picked, forget->ids[i])->done = false;
+	forget->failed = verdict == STORE_FULL ? RPC_STORAGE_FULL : verdict == STORE_UNKNOWN ? RPC_OUTCOME_UNKNOWN : RPC_BUSY;
+	snprintf(forget->reason, sizeof(forget->reason), "%s", reason);
+	forget_end(forget);
+}
+
+static void
+forget_add(struct forget *forget, struct picked_job *job)
+{
+	struct id_range *last = forget->n_ranges > 0 ? &forget->ranges[forget->n_ranges - 1] : NULL;
+
+	job->done = true;
+	forget->ids[forget->n++] = job->id;
+	if (last != NULL && last->last == job->id - 1)
+		last->last++;
+	else
+		forget->ranges[forget->n_ranges++] = (struct id_range){job->id, job->id};
+}
+
+/* The next few that had ended; at the end the reply. */
+static void
+forget_share(struct forget *forget)
+{
+	struct picked *picked = &forget->picked;
+	struct dispatch *dispatch = picked->request->server->dispatch;
+
+	forget->n = forget->n_ranges = 0;
+	for (; forget->next < picked->n && forget->n < FORGET_AT_ONCE; forget->next++) {
+		if (picked_has_ended(&picked->jobs[forget->next]))
+			forget_add(forget, &picked->jobs[forget->next]);
+	}
+	if (forget->n == 0) {
+		forget_end(forget);
+		return;
+	}
+	dispatch_forget(dispatch, forget->ids, forget->n);
+	dispatch_tell_commit(dispatch, forget_committed, forget);
 }
 
 static void
 forget_ready(struct picked *picked)
 {
-	struct forget *forget = (struct forget *)picked;
-	struct dispatch *dispatch = picked->request->server->dispatch;
-
-	forget->ids = mem_new_array(picked->n + 1, sizeof(*forget->ids));
-	for (size_t i = 0; i < picked->n; i++) {
-		if (picked_has_ended(&picked->jobs[i])) {
-			picked->jobs[i].done = true;
-			forget->ids[forget->n++] = picked->jobs[i].id;
-		}
-	}
-	if (forget->n == 0) {
-		picked_reply(picked, forget_write);
-		return;
-	}
-	dispatch_forget(dispatch, forget->ids, forget->n);
-	picked_read(picked, forget_still_there, forget_looked, forget); /* which is behind the commit */
+	forget_share((struct forget *)picked);
 }
 
 static void
@@ -379,7 +436,7 @@ method_forget(struct request *request, struct span raw)
 		return;
 	forget = mem_new(sizeof(*forget));
 	forget->picked.ready = forget_ready;
-	forget->picked.release = forget_release;
+	forget->picked.release = ended_release;
 	picked_start(&forget->picked, request, &selection);
 }
 

@@ -62,13 +62,6 @@ picked_gather(struct picked *picked, const struct selection_filter *filter, bool
 	gather_start(picked->request->server->dispatch, &what);
 }
 
-void
-picked_read(struct picked *picked, bool (*row)(const struct store_row *row, void *arg),
-    void (*done)(int error, const char *reason, void *arg), void *arg)
-{
-	picked_gather(picked, NULL, row, done, arg);
-}
-
 /* ---- the first look -------------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -175,7 +168,7 @@ picked_look_again(struct picked *picked, void (*done)(struct picked *picked))
 	struct picked_look *look = mem_new(sizeof(*look));
 
 	*look = (struct picked_look){picked, done};
-	picked_read(picked, picked_row_again, picked_looked, look);
+	picked_gather(picked, NULL, picked_row_again, picked_looked, look); /* what fitted a filter need not fit it any more */
 }
 
 /* ---- the reply ------------------------------------------------------------------------------------------------------------- */

@@ -42,9 +42,6 @@ void picked_done(struct picked *picked);
 struct picked_job *picked_find(const struct picked *picked, int64_t id);
 bool picked_has_ended(const struct picked_job *job);
 
-/* Reads all of the selection once more: each row, then done, once. Those that fitted a filter need not fit it any more. */
-void picked_read(struct picked *picked, bool (*row)(const struct store_row *row, void *arg),
-    void (*done)(int error, const char *reason, void *arg), void *arg);
 /* Reads how those that are not done stand by now, then calls done. */
 void picked_look_again(struct picked *picked, void (*done)(struct picked *picked));
 

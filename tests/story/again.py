@@ -3,6 +3,7 @@ What may be done with jobs that have ended: retry and forget; and the end of the
 """
 
 import os
+import resource
 
 from harness import Closed, eq, options, refused, that, wait_for, within
 
@@ -201,6 +202,23 @@ def test_forget_many(t):
     eq(c.call("list")["jobs"], [])
 
 
+def test_no_room(t):
+    """Where the disk has no room retry, forget and pause are refused with storage_full and have no effect; later they go."""
+    d, c = t.serve()
+    ident = fail_one(t, c)
+    before = c.job(ident)
+    soft, hard = resource.prlimit(d.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (4096, hard))
+    for method, params in (("forget", {"id": ident}), ("retry", {"id": ident}), ("pause", {"queue": "q"}),
+                           ("set_queue", {"queue": "q", "limit": 1})):
+        refused("storage_full", c.call, method, params)
+    eq((c.job(ident), [queue for queue in c.call("queues") if queue["queue"] == "q"]), (before, []))
+    resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (soft, hard))
+    eq(c.call("pause", queue="q")["paused"], True)
+    eq(c.call("retry", id=ident)["retried"], True)
+    eq(c.call("forget", id=ident)["forgotten"], True)
+
+
 # ---- drain
 
 
@@ -234,6 +252,25 @@ def accepted(c):
     except Exception as refusal:
         eq(refusal.word, "shutting_down")
         return False
+
+
+def test_drain_answers_who_waits(t):
+    """Who waits for what ends in the drain is answered before the daemon ends, also where that takes reading."""
+    d, c = t.serve()
+    gate = t.gate()
+    told = c.call("map", task="noop", items=[["x" * 100]] * 3000)
+    running = c.submit("exec", {"argv": gate.argv()})
+    gate.started()
+    asked = c.send("await", ids=["%d-%d" % (told["first"], running)], fields=["state"])
+    asked_ids = c.send("await", ids=[running, told["first"]], fields=["state"])
+    other = t.client()
+    drained = other.send("drain")
+    wait_for(lambda: not accepted(other), "submissions are refused")
+    gate.release()
+    eq(c.answer(asked)["counts"]["succeeded"], 3001)
+    eq([job["state"] for job in c.answer(asked_ids)["done"]], ["succeeded"] * 2)
+    eq(other.answer(drained), {"drained": True})
+    eq(d.wait(), 0)
 
 
 def test_drain_with_a_limit(t):
