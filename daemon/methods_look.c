@@ -9,6 +9,7 @@
 #include "daemon/gather.h"
 #include "daemon/mem.h"
 #include "daemon/methods.h"
+#include "daemon/picked.h"
 #include "daemon/server.h"
 
 /* ---- status ---------------------------------------------------------------------------------------------------------------- */
@@ -71,29 +72,12 @@ status_find(const struct status *status, int64_t id)
 }
 
 static bool
-status_check_unknown(struct status *status)
+status_knows(int64_t id, const void *who)
 {
-	const struct selection *selection = &status->selection;
-	int64_t *unknown = NULL;
-	size_t n = 0, capacity = 0;
+	const struct status *status = who;
+	size_t at = status_find(status, id);
 
-	for (size_t i = 0; i < selection->n_asked; i++) {
-		int64_t id = selection->asked[i].first;
-		size_t at = status_find(status, id);
-
-		if (!selection->is_range[i] && (at == status->n || status->jobs[at].id != id)) {
-			unknown = mem_room(unknown, n, &capacity, sizeof(*unknown));
-			unknown[n++] = id;
-		}
-	}
-	if (n > 0)
-		request_fail_ids(status->request, unknown, n);
-	else if (status->n == 0 && !selection->filtered)
-		request_fail(status->request, RPC_NOT_FOUND, "none of the jobs named exists");
-	else
-		return true;
-	free(unknown);
-	return false;
+	return at < status->n && status->jobs[at].id == id;
 }
 
 /* An id may be asked for many times: it stops behind the longest reply, which is then refused. */
@@ -120,7 +104,7 @@ status_done(int error, const char *reason, void *arg)
 		request_fail(status->request, RPC_INTERNAL, "%s", reason);
 	} else if (status->text.len > (size_t)status->request->server->config->limit_message) {
 		request_fail(status->request, RPC_TOO_LARGE, "the reply is longer than [limits] message: ask for fewer jobs or with `fields`");
-	} else if (status_check_unknown(status)) {
+	} else if (picked_check_unknown(status->request, selection, status_knows, status, status->n > 0)) {
 		if (selection->single) {
 			text_add(&result, status->text.at, status->text.len);
 		} else {

@@ -74,30 +74,35 @@ picked_row(const struct store_row *row, void *arg)
 	return picked->n * PICKED_REPLY_BYTES <= (size_t)picked->request->server->config->limit_message;
 }
 
-/* Ids that were named one by one must exist. */
-static bool
-picked_check_unknown(struct picked *picked)
+bool
+picked_check_unknown(struct request *request, const struct selection *selection, bool (*knows)(int64_t id, const void *who),
+    const void *who, bool any)
 {
-	const struct selection *selection = &picked->selection;
 	int64_t *unknown = NULL;
 	size_t n = 0, capacity = 0;
 
 	for (size_t i = 0; i < selection->n_asked; i++) {
-		const struct picked_job *job = picked_find(picked, selection->asked[i].first);
-
-		if (!selection->is_range[i] && (job == NULL || job->id != selection->asked[i].first)) {
+		if (!selection->is_range[i] && !knows(selection->asked[i].first, who)) {
 			unknown = mem_room(unknown, n, &capacity, sizeof(*unknown));
 			unknown[n++] = selection->asked[i].first;
 		}
 	}
-	if (n == 0 && (picked->n > 0 || selection->filtered))
+	if (n == 0 && (any || selection->filtered))
 		return true;
 	if (n > 0)
-		request_fail_ids(picked->request, unknown, n);
+		request_fail_ids(request, unknown, n);
 	else
-		request_fail(picked->request, RPC_NOT_FOUND, "none of the jobs named exists");
+		request_fail(request, RPC_NOT_FOUND, "none of the jobs named exists");
 	free(unknown);
 	return false;
+}
+
+static bool
+picked_knows(int64_t id, const void *who)
+{
+	const struct picked_job *job = picked_find(who, id);
+
+	return job != NULL && job->id == id;
 }
 
 static void
@@ -110,7 +115,7 @@ picked_surveyed(int error, const char *reason, void *arg)
 		request_fail(picked->request, RPC_INTERNAL, "%s", reason);
 	else if (picked->n * PICKED_REPLY_BYTES > max)
 		request_fail(picked->request, RPC_TOO_LARGE, "the reply would be longer than [limits] message: name fewer jobs at a time");
-	else if (picked_check_unknown(picked)) {
+	else if (picked_check_unknown(picked->request, &picked->selection, picked_knows, picked, picked->n > 0)) {
 		picked->ready(picked);
 		return;
 	}

@@ -15,6 +15,13 @@
 #include "daemon/store.h"
 #include "proto/selection.h"
 
+/*
+ * Ids that were named one by one must exist, and of ranges at least one. knows() is asked for the former; any: there are some at all. false: the
+ * request has been failed.
+ */
+bool picked_check_unknown(struct request *request, const struct selection *selection, bool (*knows)(int64_t id, const void *who),
+    const void *who, bool any);
+
 struct picked_job {
 	int64_t id;
 	enum job_state was; /* when it was read */
