@@ -4,7 +4,7 @@ futurectl queues, pause, resume and set-queue; retry, forget and drain; what sub
 
 import json
 
-from harness import contains, eq, has, that, wait_for
+from harness import contains, eq, that, wait_for
 
 
 def rows(text):
@@ -14,8 +14,6 @@ def rows(text):
 def test_pause_and_resume(t):
     """pause holds a queue, resume lets it go on; both print the queue."""
     _, c = t.serve()
-    if not has(c, "pause"):
-        return
     eq(rows(t.ctl("pause", "q", status=0).out)[0][:3], ["q", "", "paused"])
     ident = c.submit("noop", queue="q")
     eq(c.job(ident)["reason"], "paused")
@@ -31,8 +29,6 @@ def test_pause_and_resume(t):
 def test_set_queue(t):
     """set-queue sets a limit, as a word or an option, and takes it away."""
     _, c = t.serve(workers=2)
-    if not has(c, "set_queue"):
-        return
     eq(rows(t.ctl("set-queue", "q", "1", status=0).out)[0][:2], ["q", "1"])
     gate = t.gate()
     first = c.submit("exec", {"argv": gate.argv()}, queue="q")
@@ -53,8 +49,6 @@ def test_set_queue(t):
 def test_retry(t):
     """retry submits failed and cancelled jobs again, by id or filter, and prints the new ids."""
     _, c = t.serve()
-    if not has(c, "retry"):
-        return
     c.run("noop")
     for _ in range(2):
         c.run("math.factorize", ["x"], label="bad")
@@ -70,8 +64,6 @@ def test_retry(t):
 def test_forget(t):
     """forget drops what has ended."""
     _, c = t.serve()
-    if not has(c, "forget"):
-        return
     for i in range(3):
         c.run("noop", [i], label="l")
     late = c.submit("noop", delay=3600, label="l")
@@ -84,8 +76,6 @@ def test_forget(t):
 def test_drain(t):
     """drain ends the daemon once what runs has ended."""
     d, c = t.serve()
-    if not has(c, "drain"):
-        return
     gate = t.gate()
     c.submit("exec", {"argv": gate.argv()})
     gate.started()
@@ -166,8 +156,6 @@ def test_limits(t):
         t.ctl("submit", *words, "--", "true", status=2)
     t.ctl("submit", "--limit-files", "9", "noop", status=2)
     done = t.ctl("run", "--limit-memory", "1G", "--limit-cpu", "1m", "--limit-files", "123", "--", "sh", "-c", "ulimit -n")
-    if done.status != 125:  # a daemon that has no limits yet refuses them by name
-        eq((done.status, done.out), (0, "123\n"))
-    else:
-        contains(done.err, "limits")
-    eq(c.call("ping"), "pong")
+    eq((done.status, done.out), (0, "123\n"))
+    told = c.job(1)
+    eq(told["state"], "succeeded", "%r" % told)

@@ -6,13 +6,7 @@ import json
 import os
 import subprocess
 
-from harness import contains, eq, has, that
-
-
-def served(t, **how):
-    """A daemon and a client; None for the client while the daemon has no watch yet."""
-    _, c = t.serve(**how)
-    return c if has(c, "watch") else None
+from harness import contains, eq, that
 
 
 def line(child):
@@ -22,9 +16,7 @@ def line(child):
 
 def test_watch(t):
     """A line for each job as it ends, those that had ended first; tab-separated on a pipe; 0 when all succeeded."""
-    c = served(t)
-    if c is None:
-        return
+    _, c = t.serve()
     c.run("noop", [1], label="a")
     gate = t.gate()
     late = c.submit("exec", {"argv": gate.argv()}, label="b")
@@ -40,9 +32,7 @@ def test_watch(t):
 
 def test_order(t):
     """--order id gives them by rising id, whichever ended first."""
-    c = served(t)
-    if c is None:
-        return
+    _, c = t.serve()
     gate = t.gate()
     first = c.submit("exec", {"argv": gate.argv()})
     gate.started()
@@ -58,9 +48,7 @@ def test_order(t):
 
 def test_events(t):
     """--events running tells of the start as well."""
-    c = served(t)
-    if c is None:
-        return
+    _, c = t.serve()
     gate = t.gate()
     ident = c.submit("exec", {"argv": gate.argv()}, delay=0.5)
     child = t.ctl_start("watch", "--events", "running,finished", str(ident))
@@ -74,9 +62,7 @@ def test_events(t):
 
 def test_json(t):
     """--json is an event a line, with the whole job."""
-    c = served(t)
-    if c is None:
-        return
+    _, c = t.serve()
     for i in range(3):
         c.run("noop", [i], label="x")
     out = t.ctl("--json", "watch", "label=x", status=0).out
@@ -86,9 +72,7 @@ def test_json(t):
 
 def test_statuses(t):
     """1 where a job failed or was cancelled, 124 when the wait is over, 2 for an unknown id, 0 for a filter that fits none."""
-    c = served(t)
-    if c is None:
-        return
+    _, c = t.serve()
     c.run("math.factorize", ["x"])
     done = t.ctl("watch", "1", status=1)
     contains(done.out, "BadArguments")
@@ -104,9 +88,7 @@ def test_statuses(t):
 
 def test_on_a_terminal(t):
     """On a terminal lines are for people, in colour."""
-    c = served(t)
-    if c is None:
-        return
+    _, c = t.serve()
     c.run("noop", label="some")
     status, text = t.terminal("watch", "1")
     eq(status, 0)
@@ -115,9 +97,7 @@ def test_on_a_terminal(t):
 
 def test_many(t):
     """20,000 jobs come each once."""
-    c = served(t)
-    if c is None:
-        return
+    _, c = t.serve()
     c.call("map", task="noop", items=[[i] for i in range(20000)])
     out = t.ctl("watch", "1-20000", status=0).out
     eq(sorted(int(row.split("\t")[1]) for row in out.splitlines()), list(range(1, 20001)))
@@ -125,8 +105,7 @@ def test_many(t):
 
 def test_map_unordered(t):
     """map --unordered prints a result as soon as it is there; odd lines are null at once."""
-    if served(t, workers=2) is None:
-        return
+    t.daemon(workers=2)
     gate = t.gate()
     script = gate.argv("echo slow")[2]
     child = t.ctl_start("map", "-o", "--unordered", "--", "sh", "-c", "if test $1 = 1; then " + script + "; else echo $1; fi", gate.path,
@@ -145,8 +124,7 @@ def test_map_unordered(t):
 
 def test_map_unordered_many(t):
     """All results of many lines come, each once, also as they trickle in."""
-    if served(t) is None:
-        return
+    t.daemon()
     data = b"".join(b"%d\n" % i for i in range(20000))
     out = t.ctl("map", "--unordered", "noop", stdin=data, seconds=80, status=0).out
     eq(sorted(json.loads(row)[0] for row in out.splitlines()), list(range(20000)))
@@ -160,9 +138,7 @@ def test_map_unordered_many(t):
 
 def test_map_gives_up_at_once(t):
     """With --fail-fast what is behind a failure does not go on while what is before it runs; that is still printed."""
-    c = served(t)
-    if c is None:
-        return
+    _, c = t.serve()
     gate = t.gate()
     script = "case $1 in 1) " + gate.argv("echo first")[2] + ";; 2) exit 1;; *) sleep 600;; esac"
     child = t.ctl_start("map", "-o", "--fail-fast", "--io", "--", "sh", "-c", script, gate.path, "{}", stdin=subprocess.PIPE)

@@ -83,13 +83,3 @@ def error_of(job, kind):
     eq(job["result"], None, "the result of a job that did not succeed")
     that(isinstance(job["error"]["message"], str) and job["error"]["message"], "an error has a message")
     return job["error"]
-
-
-def has(client, method):
-    """Whether the daemon has a method at all: what is described and not built yet is refused by its name."""
-    from .rpc import Refused
-    try:
-        client.call(method, {"no such parameter": 1})
-    except Refused as refusal:
-        return refusal.word != "method_not_found"
-    return True
