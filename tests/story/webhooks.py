@@ -327,6 +327,22 @@ def test_retention_spares_them(t):
     wait_for(lambda: c.call("list")["jobs"] == [], "the other one too")
 
 
+def test_forget_and_retry(t):
+    """What is forgotten is not told any more; a job by retry is told of like the first one."""
+    port = t.free_port()
+    _, c = t.serve()
+    url = "http://127.0.0.1:%d/done" % port
+    first, second = (c.run("exec", {"argv": ["/bin/false"]}, webhook=url)["id"] for _ in range(2))
+    again = c.call("retry", id=second)["new"]
+    c.ended_job(again)
+    eq(c.call("forget", id=first)["forgotten"], True)
+    eq(c.call("stats")["webhooks"]["pending"], 2)
+    receiver = Receiver(t, port=port)
+    receiver.wait(2)
+    settled(c)
+    eq(sorted(receiver.jobs()), [second, again])
+
+
 def test_given_up(t):
     """After forty tries it is given up: logged and counted."""
     port = t.free_port()
