@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "daemon/activation.h"
+#include "daemon/cgroup.h"
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/dispatch.h"
@@ -66,6 +67,7 @@ struct birth {
 	struct locks locks;
 	struct rlimit nofile; /* as it was: for commands */
 	int output_dir;
+	int cgroup; /* the folder of control groups, or -1 */
 	struct slots *slots;
 	pid_t spawner_pid;
 	int spawner_fd;
@@ -164,6 +166,21 @@ birth_open_output(struct birth *birth)
 	return birth->output_dir < 0 ? -1 : 0;
 }
 
+/* Before the spawner, so that all of us are in the group that is for us. */
+static int
+birth_cgroup(struct birth *birth)
+{
+	char *found = birth->config.cgroup == NULL ? cgroup_find(NULL, NULL) : NULL;
+	const char *path = birth->config.cgroup != NULL ? birth->config.cgroup : found;
+
+	if (path != NULL)
+		birth->cgroup = cgroup_open(path);
+	free(found);
+	if (birth->cgroup < 0 && birth->config.cgroup != NULL)
+		return birth_fail(EXIT_CONFIG, "[exec] cgroup: %s cannot be used: %s", birth->config.cgroup, strerror(errno));
+	return 0;
+}
+
 static int
 birth_spawner(struct birth *birth)
 {
@@ -173,6 +190,7 @@ birth_spawner(struct birth *birth)
 	struct spawner_config spawner = {.slots = slots,
 	    .tasks = tasks_builtin,
 	    .output_dir = birth->output_dir,
+	    .cgroup = birth->cgroup,
 	    .leaders_fd = birth->locks.leaders,
 	    .tree_lock = birth->locks.tree_lock,
 	    .close_fds = close_fds,
@@ -580,7 +598,9 @@ birth_processes(struct birth *birth)
 	birth_raise_limits(birth);
 	if (birth_open_output(birth) < 0)
 		return birth_fail(EXIT_CONFIG, "%s/output cannot be used: %s", birth->config.state_dir, strerror(errno));
-	status = birth_spawner(birth);
+	status = birth_cgroup(birth);
+	if (status == 0)
+		status = birth_spawner(birth);
 	return status != 0 ? status : birth_doors(birth);
 }
 
@@ -629,6 +649,8 @@ birth_end_processes(struct birth *birth)
 	tls_close(birth->tls);
 	if (birth->output_dir >= 0)
 		close(birth->output_dir);
+	if (birth->cgroup >= 0)
+		close(birth->cgroup);
 	locks_close(&birth->locks);
 	config_done(&birth->config);
 }
@@ -657,7 +679,7 @@ birth_live(struct birth *birth)
 int
 birth_run(int argc, char **argv)
 {
-	struct birth birth = {.locks = {-1, -1, -1, -1, ""}, .output_dir = -1, .spawner_fd = -1};
+	struct birth birth = {.locks = {-1, -1, -1, -1, ""}, .output_dir = -1, .cgroup = -1, .spawner_fd = -1};
 	int status;
 
 	log_init("futured");

@@ -3,8 +3,8 @@
  *
  * posix_spawn(3) shares the worker's memory with the child until it has executed, so a start costs the same however
  * large the worker has grown. What it cannot do for the child (folder, mask of file modes) the worker, which has one
- * thread, sets for itself, and undoes afterwards. Limits it could not undo: a command that has any is forked
- * (command_fork.c).
+ * thread, sets for itself, and undoes afterwards. Limits it could not undo: a command that has any, or a
+ * control group, is forked (command_fork.c).
  */
 #include "daemon/command_private.h"
 
@@ -208,15 +208,18 @@ command_is_limited(const struct command *command)
 
 /* 0 or an errno. */
 static int
-command_execute(const struct command *command, char **env, const int fds[COMMAND_FDS], pid_t *ret_pid)
+command_execute(const struct command *command, char **env, const struct command_place *place,
+    const int fds[COMMAND_FDS], pid_t *ret_pid)
 {
 	mode_t own_umask = umask(command->umask != COMMAND_UMASK_NONE ? command->umask : DEFAULT_UMASK);
 	char **own = environ;
 	int error;
 
 	environ = env;
-	error = command_is_limited(command) ? command_fork(command, env, fds, ret_pid)
-					    : command_spawn(command, env, fds, ret_pid);
+	if (command_is_limited(command) || place->cgroup >= 0)
+		error = command_fork(command, env, place, fds, ret_pid);
+	else
+		error = command_spawn(command, env, fds, ret_pid);
 	environ = own;
 	umask(own_umask);
 	return error;
@@ -224,10 +227,11 @@ command_execute(const struct command *command, char **env, const int fds[COMMAND
 
 int
 command_start(const struct command *command, const struct command_identity *identity,
-    const int streams[COMMAND_STREAMS], pid_t *ret_pid, struct outcome *ret_outcome)
+    const struct command_place *place, pid_t *ret_pid, struct outcome *ret_outcome)
 {
 	const char *cwd = command->cwd != NULL ? command->cwd : "/";
-	int fds[COMMAND_FDS] = {-1, streams[COMMAND_STDOUT], streams[COMMAND_STDERR], streams[COMMAND_PROGRESS]};
+	int fds[COMMAND_FDS] = {-1, place->streams[COMMAND_STDOUT], place->streams[COMMAND_STDERR],
+	    place->streams[COMMAND_PROGRESS]};
 	int error, result = -1;
 	char **env;
 
@@ -241,7 +245,7 @@ command_start(const struct command *command, const struct command_identity *iden
 		goto out;
 	}
 	env = command_environment(command, identity);
-	error = command_execute(command, env, fds, ret_pid);
+	error = command_execute(command, env, place, fds, ret_pid);
 	command_environment_free(env);
 	if (chdir("/") < 0)
 		abort(); /* there is always a root */

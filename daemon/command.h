@@ -9,6 +9,7 @@
 #ifndef DAEMON_COMMAND_H
 #define DAEMON_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -48,11 +49,19 @@ void command_prepare(void);
 /* What it writes to: descriptors above 2, which stay the caller's. */
 enum command_stream { COMMAND_STDOUT, COMMAND_STDERR, COMMAND_PROGRESS, COMMAND_STREAMS };
 
+/* Where it is put. */
+struct command_place {
+	int streams[COMMAND_STREAMS];
+	int cgroup;	    /* the folder of a control group, or -1 */
+	bool cgroup_memory; /* limits.memory_mib is kept by that */
+};
+
 /*
  * How its limits are kept, soft and hard, from its first instruction, by each of its processes: memory_mib by
  * RLIMIT_DATA (what it may write to and shares with nobody; not RLIMIT_AS, which hits those who reserve addresses that
  * they never use), cpu_s by RLIMIT_CPU: SIGXCPU, and SIGKILL COMMAND_CPU_GRACE_S later, files by RLIMIT_NOFILE. What is
- * above our own hard limit becomes that.
+ * above our own hard limit becomes that. Where it cannot be put into its control group it runs beside that, under
+ * rlimits.
  */
 #define COMMAND_CPU_GRACE_S 5
 
@@ -61,7 +70,7 @@ enum command_stream { COMMAND_STDOUT, COMMAND_STDERR, COMMAND_PROGRESS, COMMAND_
  * be done, with data {"errno":"ENOENT"}.
  */
 int command_start(const struct command *command, const struct command_identity *identity,
-    const int streams[COMMAND_STREAMS], pid_t *ret_pid, struct outcome *ret_outcome)
+    const struct command_place *place, pid_t *ret_pid, struct outcome *ret_outcome)
     __attribute__((warn_unused_result));
 
 #endif

@@ -1,11 +1,13 @@
 /*
- * command_fork: the second way of starting a command, for what a process can only do to itself, and not undo: limits.
+ * command_fork: the second way of starting a command, for what a process can only do to itself, and not undo: limits;
+ * and for being born in a control group (clone3(2); to be moved there later costs milliseconds, and forgets children).
  *
  * What the child cannot do it tells by an errno on a pipe that closes when the program is executed. Between fork and
  * exec it allocates nothing: its memory may be limited to less than it has.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -32,9 +34,9 @@ command_limit(int resource, int64_t soft, int64_t hard)
 }
 
 static int
-command_apply_limits(const struct spec_limits *limits)
+command_apply_limits(const struct spec_limits *limits, bool memory)
 {
-	int64_t bytes = limits->memory_mib << 20;
+	int64_t bytes = memory ? limits->memory_mib << 20 : 0;
 
 	if (command_limit(RLIMIT_CPU, limits->cpu_s, limits->cpu_s + COMMAND_CPU_GRACE_S) < 0 ||
 	    command_limit(RLIMIT_NOFILE, limits->files, limits->files) < 0)
@@ -68,13 +70,13 @@ command_reset_signals(void)
 }
 
 static void __attribute__((noreturn))
-command_become(const struct command *command, char **env, const int fds[COMMAND_FDS], int report)
+command_become(const struct command *command, bool memory, char **env, const int fds[COMMAND_FDS], int report)
 {
 	int error;
 
 	if (setsid() >= 0 && command_place_fds(fds, report) == 0) {
 		report = REPORT_FD;
-		if (command_reset_signals() == 0 && command_apply_limits(&command->limits) == 0)
+		if (command_reset_signals() == 0 && command_apply_limits(&command->limits, memory) == 0)
 			execvpe(command->argv[0], command->argv, env);
 	}
 	error = errno;
@@ -99,9 +101,21 @@ command_hear(int report, pid_t pid)
 	return error;
 }
 
-int
-command_fork(const struct command *command, char **env, const int fds[COMMAND_FDS], pid_t *ret_pid)
+/* As fork(2), into the group; the kernel may not know how, or not let us. */
+static pid_t
+command_clone(int cgroup)
 {
+	struct clone_args args = {
+	    .flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)(unsigned)cgroup};
+
+	return cgroup >= 0 ? (pid_t)syscall(SYS_clone3, &args, sizeof(args)) : -1;
+}
+
+int
+command_fork(const struct command *command, char **env, const struct command_place *place,
+    const int fds[COMMAND_FDS], pid_t *ret_pid)
+{
+	bool memory = !place->cgroup_memory;
 	int report[2], error;
 	sigset_t all, before;
 	pid_t pid;
@@ -110,9 +124,13 @@ command_fork(const struct command *command, char **env, const int fds[COMMAND_FD
 		return errno;
 	sigfillset(&all); /* the child may not run a handler of ours */
 	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
+	pid = command_clone(place->cgroup);
+	if (pid < 0) {
+		memory = true;
+		pid = fork();
+	}
 	if (pid == 0)
-		command_become(command, env, fds, report[1]);
+		command_become(command, memory, env, fds, report[1]);
 	error = pid < 0 ? errno : 0;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(report[1]);

@@ -11,9 +11,10 @@
 #define COMMAND_PROGRESS_FD (1 + COMMAND_PROGRESS)
 
 /*
- * Starts it by fork, under its limits; as command_spawn() does without. environ is env, so that the program is looked
+ * Starts it by fork, under its limits and in its control group; as command_spawn() does without. environ is env, so that the program is looked
  * for in its own PATH. 0 when it has been executed, else an errno.
  */
-int command_fork(const struct command *command, char **env, const int fds[COMMAND_FDS], pid_t *ret_pid);
+int command_fork(const struct command *command, char **env, const struct command_place *place,
+    const int fds[COMMAND_FDS], pid_t *ret_pid);
 
 #endif

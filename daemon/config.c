@@ -72,6 +72,7 @@ static const struct config_row config_rows[] = {
     {"io", "processes", ROW_INTEGER, AT(io_processes), 1, 4096},
     {"tasks", "user", ROW_NAMES, AT(user_tasks), 0, 0},
     {"exec", "max_output", ROW_SIZE, AT(max_output), 0, INT64_C(1) << 40},
+    {"exec", "cgroup", ROW_PATH, AT(cgroup), 0, 0},
     {"exec", "run_as", ROW_REFUSED, 0, 0, 0},
     {"http", "local", ROW_BOOLEAN, AT(http_local), 0, 0},
     {"limits", "message", ROW_SIZE, AT(limit_message), 4 * KIB, 32 * MIB},
@@ -194,6 +195,7 @@ config_done(struct config *config)
 	free(config->unix_path);
 	free(config->tcp_host);
 	free(config->tokens_file);
+	free(config->cgroup);
 	free(config->tls_certificate);
 	free(config->tls_key);
 	free(config->tls_client_ca);

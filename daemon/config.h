@@ -44,6 +44,7 @@ struct config {
 	size_t n_user_tasks;
 
 	int64_t max_output; /* [exec], bytes of each stream */
+	char *cgroup;	    /* [exec]: a folder of the cgroup v2 tree; NULL: what was delegated, if anything */
 
 	bool http_local; /* [http] local */
 

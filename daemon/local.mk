@@ -19,6 +19,8 @@ libdaemon_la_SOURCES = \
 	daemon/birth.h \
 	daemon/capture.c \
 	daemon/capture.h \
+	daemon/cgroup.c \
+	daemon/cgroup.h \
 	daemon/channel.c \
 	daemon/channel.h \
 	daemon/clock.h \

@@ -142,7 +142,8 @@ static void __attribute__((noreturn)) spawner_end(void)
 /* In the new worker: it keeps its channel, as descriptor 3, and what the configuration names. */
 static void __attribute__((noreturn)) spawner_become_worker(struct spawner *spawner, unsigned slot, int channel)
 {
-	const int keep[] = {3, spawner->config.output_dir, spawner->config.leaders_fd, spawner->config.tree_lock};
+	const int keep[] = {3, spawner->config.output_dir, spawner->config.leaders_fd, spawner->config.tree_lock,
+	    spawner->config.cgroup};
 	sigset_t none;
 
 	if (dup2(channel, 3) < 0)
@@ -268,9 +269,10 @@ static void __attribute__((noreturn)) spawner_main(const struct spawner_config *
 	spawner_move_high(&spawner.config.output_dir);
 	spawner_move_high(&spawner.config.leaders_fd);
 	spawner_move_high(&spawner.config.tree_lock);
-	fdpass_close_all_but(
-	    (const int[]){spawner.link, spawner.config.output_dir, spawner.config.leaders_fd, spawner.config.tree_lock},
-	    4);
+	spawner_move_high(&spawner.config.cgroup);
+	fdpass_close_all_but((const int[]){spawner.link, spawner.config.output_dir, spawner.config.leaders_fd,
+				 spawner.config.tree_lock, spawner.config.cgroup},
+	    5);
 	spawner_set_streams();
 	spawner.signal_fd = spawner_set_signals();
 	if (spawner.signal_fd < 0 || proctree_adopt() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {

@@ -22,6 +22,7 @@ struct spawner_config {
 	const struct task *const *tasks;
 	int output_dir;
 	int leaders_fd;
+	int cgroup; /* the folder of control groups, or -1 */
 	int tree_lock;	      /* held by spawner and workers for life */
 	const int *close_fds; /* closed first in the child: daemon.lock and the like */
 	unsigned n_close_fds;

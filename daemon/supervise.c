@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "daemon/capture.h"
+#include "daemon/cgroup.h"
 #include "daemon/clock.h"
 #include "daemon/leaders.h"
 #include "daemon/proctree.h"
@@ -45,6 +46,7 @@ struct supervision {
 	const struct spec_limits *limits;
 	struct progress_reader progress;
 	bool progress_news;
+	int cgroup; /* of this command, or -1 */
 	int64_t progress_at_ms; /* when it was told last */
 	sigset_t signals_before;
 	pid_t leader;
@@ -183,8 +185,10 @@ supervise_is_over(struct supervision *s)
 	if (s->leader_ended && !s->stopping)
 		supervise_stop(s, s->config->grace_ms);
 	now_ms = clock_mono_ms();
-	return s->stopping && now_ms >= s->kill_at_ms &&
-	       proctree_kill(NULL, 0, now_ms + KILL_MS, supervise_reaped, s) == 0;
+	if (!s->stopping || now_ms < s->kill_at_ms)
+		return false;
+	cgroup_kill(s->cgroup);
+	return proctree_kill(NULL, 0, now_ms + KILL_MS, supervise_reaped, s) == 0;
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -329,24 +333,38 @@ supervise_used_up_cpu(const struct supervision *s)
 	       (WTERMSIG(s->status) == SIGKILL && s->leader_cpu_us >= used_up_us);
 }
 
+/* What is known of why it ended so, beyond the way of its end. */
+static void
+supervise_tell_why(const struct supervision *s, bool out_of_memory, char *why, size_t size)
+{
+	why[0] = '\0';
+	if (out_of_memory && s->limits->memory_mib > 0)
+		snprintf(why, size, ": it took more memory than its limit, %lld MiB", (long long)s->limits->memory_mib);
+	else if (out_of_memory)
+		snprintf(why, size, ": there was not enough memory");
+	else if (supervise_used_up_cpu(s))
+		snprintf(why, size, ": the limit of cpu_s, %lld, was reached", (long long)s->limits->cpu_s);
+}
+
 static void
 supervise_set_failure(const struct supervision *s, struct outcome *outcome)
 {
-	char why[64] = "";
+	bool out_of_memory = cgroup_ran_out_of_memory(s->cgroup);
+	char why[96];
 	size_t len;
 	char *tail;
 
-	if (supervise_used_up_cpu(s))
-		snprintf(why, sizeof(why), ": the limit of cpu_s, %lld, was reached", (long long)s->limits->cpu_s);
+	supervise_tell_why(s, out_of_memory, why, sizeof(why));
 	if (WIFSIGNALED(s->status)) {
 		char name[OUTCOME_SIGNAL_SIZE];
 
 		outcome_name_signal(WTERMSIG(s->status), name);
-		outcome_set_error(outcome, JOB_ERROR_SIGNAL, "the command was ended by %s%s", name, why);
+		outcome_set_error(outcome, out_of_memory ? JOB_ERROR_OUT_OF_MEMORY : JOB_ERROR_SIGNAL,
+		    "the command was ended by %s%s", name, why);
 		outcome_add_text(outcome, "signal", name, strlen(name));
 	} else {
-		outcome_set_error(outcome, JOB_ERROR_EXIT_STATUS, "the command ended with exit status %d%s",
-		    WEXITSTATUS(s->status), why);
+		outcome_set_error(outcome, out_of_memory ? JOB_ERROR_OUT_OF_MEMORY : JOB_ERROR_EXIT_STATUS,
+		    "the command ended with exit status %d%s", WEXITSTATUS(s->status), why);
 		outcome_add_integer(outcome, "exit_status", WEXITSTATUS(s->status));
 	}
 	tail = capture_tail(&s->captures[STREAM_STDERR], &len);
@@ -372,7 +390,7 @@ supervise_run(const struct supervise_config *config, const struct supervise_hook
 	const struct command_identity identity = {.mark = config->mark, .job = job, .attempt = attempt};
 	struct supervision s = {
 	    .config = config, .hooks = hooks, .limits = &command->limits, .usage = {.known = true}};
-	int write_fds[COMMAND_STREAMS] = {-1, -1, -1};
+	struct command_place place = {.streams = {-1, -1, -1}};
 	int started = -1;
 
 	for (int which = 0; which < POLL_COUNT; which++)
@@ -380,10 +398,12 @@ supervise_run(const struct supervise_config *config, const struct supervise_hook
 	s.polls[POLL_CANCEL].fd = hooks->cancel_fd;
 	capture_init(&s.captures[STREAM_STDOUT], config->output_dir, job, STREAM_STDOUT, config->max_output);
 	capture_init(&s.captures[STREAM_STDERR], config->output_dir, job, STREAM_STDERR, config->max_output);
-	if (supervise_open(&s, write_fds, ret_outcome) == 0)
-		started = command_start(command, &identity, write_fds, &s.leader, ret_outcome);
+	place.cgroup = s.cgroup =
+	    cgroup_make(config->cgroup, config->slot, command->limits.memory_mib, &place.cgroup_memory);
+	if (supervise_open(&s, place.streams, ret_outcome) == 0)
+		started = command_start(command, &identity, &place, &s.leader, ret_outcome);
 	for (int stream = 0; stream < COMMAND_STREAMS; stream++)
-		supervise_close(&write_fds[stream]);
+		supervise_close(&place.streams[stream]);
 	if (started == 0) {
 		leaders_note(config->leaders_fd, config->slot, s.leader);
 		if (hooks->on_started != NULL)
@@ -396,6 +416,7 @@ supervise_run(const struct supervise_config *config, const struct supervise_hook
 			supervise_set_failure(&s, ret_outcome);
 	}
 	ret_outcome->usage = s.usage;
+	cgroup_remove(config->cgroup, config->slot, s.cgroup);
 	supervise_done(&s);
 	return s.gone ? -1 : 0;
 }

@@ -22,6 +22,7 @@
 /* What a worker is given at its birth to run commands with. */
 struct supervise_config {
 	int output_dir;	    /* descriptor of the folder of output files */
+	int cgroup;	    /* descriptor of the folder of control groups, or -1 */
 	int leaders_fd;	    /* the leaders file (leaders.h), or -1 */
 	int64_t max_output; /* bytes kept of each stream */
 	const char *mark;   /* "FUTURED_TREE=…", in each command's environment: a later daemon knows its own by it */
@@ -52,7 +53,7 @@ struct supervise_hooks {
  * {"exit_status":0,"stdout":…,"stdout_encoding":…,"stderr":…,"stderr_encoding":…,"truncated":bool}; else, and always
  * when on_readable asked for its end, ExitStatus or Signal with exit_status or signal, and stderr_tail (the last 4
  * KiB); TaskError with data {"errno":"ENOENT"} when it could not be started ("cannot run NAME: No such file or
- * directory"). The message of one that was ended by a limit of the job says so. usage is the whole tree's, as far as it
+ * directory"), OutOfMemory where its control group tells that. The message of one that was ended by a limit of the job says so. usage is the whole tree's, as far as it
  * was reaped.
  * Returns 0, or -1 when the daemon is gone (on_readable said so): the tree is dead then and the worker must exit.
  */

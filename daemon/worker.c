@@ -295,6 +295,7 @@ worker_supervise(const struct task_call *call, const struct command *command, st
 	const struct spawner_config *from = worker.config;
 	const struct supervise_config config = {
 	    .output_dir = from->output_dir,
+	    .cgroup = from->cgroup,
 	    .leaders_fd = from->leaders_fd,
 	    .max_output = from->max_output,
 	    .mark = from->mark,

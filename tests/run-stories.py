@@ -109,8 +109,10 @@ def play(chosen, given, staged):
         while waiting or running:
             while waiting and len(running) < max(1, given.j):
                 name, function = waiting.pop(0)
-                if getattr(function, "options", {}).get("root") and os.geteuid() != 0:
-                    say("skipped", name, " (needs root)")
+                options = getattr(function, "options", {})
+                missing = "root" if options.get("root") and os.geteuid() != 0 else options.get("missing")
+                if missing:
+                    say("skipped", name, " (needs %s)" % missing)
                     count["skipped"] += 1
                     continue
                 running.append(begin(name, function, staged, given.keep))

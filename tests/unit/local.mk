@@ -185,3 +185,7 @@ tests_unit_test_client_items_LDADD = $(client_ldadd)
 check_PROGRAMS += tests/unit/test_progress
 tests_unit_test_progress_SOURCES = tests/unit/test_progress.c
 tests_unit_test_progress_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_cgroup
+tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c tests/unit/tree.h
+tests_unit_test_cgroup_LDADD = $(unit_ldadd)

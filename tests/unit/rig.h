@@ -50,6 +50,7 @@ rig_init(struct rig *rig, const struct task *const *tasks)
 	    .tasks = tasks,
 	    .output_dir = open(rig->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 	    .tree_lock = -1,
+	    .cgroup = -1,
 	    .mark = rig->mark,
 	    .max_output = 1 << 20,
 	    .max_result = 1 << 20,

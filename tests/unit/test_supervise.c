@@ -86,6 +86,7 @@ setup(void)
 	config = (struct supervise_config){
 	    .output_dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
 	    .leaders_fd = -1,
+	    .cgroup = -1,
 	    .max_output = 1 << 20,
 	    .mark = mark,
 	    .grace_ms = tree_patience_ms(20000),

@@ -18,7 +18,7 @@ from .rpc import Client
 
 
 def options(**wanted):
-    """Of a story: deadline=SECONDS; root=True (it needs root, its daemon does not)."""
+    """Of a story: deadline=SECONDS; root=True (it needs root, its daemon does not); missing=WHAT of it this machine has not."""
     def mark(function):
         function.options = wanted
         return function
