@@ -47,7 +47,7 @@ libfutured_la_LIBADD = libclient.la
 libfutured_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 \
 	-Wl,--version-script=$(srcdir)/client/libfutured.map
 EXTRA_libfutured_la_DEPENDENCIES = client/libfutured.map
-EXTRA_DIST += client/libfutured.map
+EXTRA_DIST += client/.clang-format client/libfutured.map
 
 libctl_la_SOURCES = \
 	client/args.c \

@@ -28,8 +28,8 @@ struct feed_cursor {
 	sqlite3_int64 n;
 };
 
-static int feed_connect(sqlite3 *sqlite, void *arg, int argc, const char *const *argv, sqlite3_vtab **ret_table,
-			char **ret_error)
+static int
+feed_connect(sqlite3 *sqlite, void *arg, int argc, const char *const *argv, sqlite3_vtab **ret_table, char **ret_error)
 {
 	struct feed_table *table;
 	int rc;
@@ -46,13 +46,15 @@ static int feed_connect(sqlite3 *sqlite, void *arg, int argc, const char *const 
 	return SQLITE_OK;
 }
 
-static int feed_disconnect(sqlite3_vtab *table)
+static int
+feed_disconnect(sqlite3_vtab *table)
 {
 	free(table);
 	return SQLITE_OK;
 }
 
-static int feed_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
+static int
+feed_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
 {
 	(void)table;
 	info->estimatedCost = 1000;
@@ -60,7 +62,8 @@ static int feed_best_index(sqlite3_vtab *table, sqlite3_index_info *info)
 	return SQLITE_OK;
 }
 
-static int feed_open(sqlite3_vtab *table, sqlite3_vtab_cursor **ret_cursor)
+static int
+feed_open(sqlite3_vtab *table, sqlite3_vtab_cursor **ret_cursor)
 {
 	struct feed_cursor *cursor = mem_new(sizeof(*cursor));
 
@@ -69,13 +72,15 @@ static int feed_open(sqlite3_vtab *table, sqlite3_vtab_cursor **ret_cursor)
 	return SQLITE_OK;
 }
 
-static int feed_close(sqlite3_vtab_cursor *cursor)
+static int
+feed_close(sqlite3_vtab_cursor *cursor)
 {
 	free(cursor);
 	return SQLITE_OK;
 }
 
-static int feed_next(sqlite3_vtab_cursor *base)
+static int
+feed_next(sqlite3_vtab_cursor *base)
 {
 	struct feed_cursor *cursor = (struct feed_cursor *)base;
 
@@ -84,7 +89,8 @@ static int feed_next(sqlite3_vtab_cursor *base)
 	return SQLITE_OK;
 }
 
-static int feed_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, int argc, sqlite3_value **argv)
+static int
+feed_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, int argc, sqlite3_value **argv)
 {
 	(void)number;
 	(void)text;
@@ -93,12 +99,14 @@ static int feed_filter(sqlite3_vtab_cursor *cursor, int number, const char *text
 	return feed_next(cursor);
 }
 
-static int feed_eof(sqlite3_vtab_cursor *cursor)
+static int
+feed_eof(sqlite3_vtab_cursor *cursor)
 {
 	return ((struct feed_cursor *)cursor)->end;
 }
 
-static int feed_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
+static int
+feed_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int column)
 {
 	struct feed_cursor *cursor = (struct feed_cursor *)base;
 
@@ -106,7 +114,8 @@ static int feed_column(sqlite3_vtab_cursor *base, sqlite3_context *context, int 
 	return SQLITE_OK;
 }
 
-static int feed_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *ret_rowid)
+static int
+feed_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *ret_rowid)
 {
 	*ret_rowid = ((struct feed_cursor *)cursor)->n;
 	return SQLITE_OK;
@@ -125,14 +134,16 @@ static const sqlite3_module feed_module = {
     .xRowid = feed_rowid,
 };
 
-int sq_feed_register(struct sq_db *db)
+int
+sq_feed_register(struct sq_db *db)
 {
 	int rc = sqlite3_create_module(db->sqlite, "feed", &feed_module, db);
 
 	return rc == SQLITE_OK ? 0 : sq_fail(db, rc);
 }
 
-int sq_feed_run(struct sq_db *db, enum sq_statement which, struct sq_feed *feed)
+int
+sq_feed_run(struct sq_db *db, enum sq_statement which, struct sq_feed *feed)
 {
 	int result;
 
@@ -143,19 +154,22 @@ int sq_feed_run(struct sq_db *db, enum sq_statement which, struct sq_feed *feed)
 	return result;
 }
 
-void sq_feed_span(sqlite3_context *context, struct span span)
+void
+sq_feed_span(sqlite3_context *context, struct span span)
 {
 	if (span.at != NULL)
 		sqlite3_result_text64(context, span.at, span.len, SQLITE_STATIC, SQLITE_UTF8);
 }
 
-void sq_feed_text(sqlite3_context *context, const char *text)
+void
+sq_feed_text(sqlite3_context *context, const char *text)
 {
 	if (text != NULL)
 		sqlite3_result_text(context, text, -1, SQLITE_STATIC);
 }
 
-void sq_feed_time(sqlite3_context *context, int64_t ms)
+void
+sq_feed_time(sqlite3_context *context, int64_t ms)
 {
 	if (ms != SPEC_NONE)
 		sqlite3_result_int64(context, ms);

@@ -13,7 +13,8 @@
 /* What promote hands over at once at most: the loop asks again when more is due. */
 #define FILL_PROMOTE_BYTES (16 << 20)
 
-int sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
+int
+sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
 {
 	const struct sq_line *line = sq_names_get_line(&db->names, sqlite3_column_int64(row, first + 1));
 	int64_t flags = sqlite3_column_int64(row, first + 3);
@@ -31,7 +32,7 @@ int sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *sp
 	    .attempts_given = (flags & SQ_ATTEMPTS_GIVEN) != 0,
 	    .restricted = (flags & SQ_RESTRICTED) != 0,
 	    .after_policy = flags & SQ_AFTER_FINISHED ? AFTER_FINISHED
-			    : flags & SQ_AFTER_FAILED ? AFTER_FAILED
+		: flags & SQ_AFTER_FAILED	      ? AFTER_FAILED
 						      : AFTER_SUCCEEDED,
 	    .priority = (int16_t)sqlite3_column_int(row, first + 4),
 	    .max_attempts = sqlite3_column_int(row, first + 5),
@@ -56,7 +57,8 @@ int sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *sp
 	return spec->task != NULL ? 0 : -1;
 }
 
-struct spec *sq_spec(struct sq_db *db, sqlite3_stmt *row, int first)
+struct spec *
+sq_spec(struct sq_db *db, sqlite3_stmt *row, int first)
 {
 	struct spec spec;
 
@@ -64,7 +66,8 @@ struct spec *sq_spec(struct sq_db *db, sqlite3_stmt *row, int first)
 }
 
 /* Attempts and job, as SQ_READY_FILL and SQ_DELAYED_TIMELY bring them. */
-static int fill_read(struct sq_db *db, sqlite3_stmt *row, struct store_ready *ret_row)
+static int
+fill_read(struct sq_db *db, sqlite3_stmt *row, struct store_ready *ret_row)
 {
 	struct spec *spec = sq_spec(db, row, 1);
 
@@ -74,8 +77,8 @@ static int fill_read(struct sq_db *db, sqlite3_stmt *row, struct store_ready *re
 	return 0;
 }
 
-int sq_promote_collect(struct sq_db *db, enum sq_statement which, struct store_promote *promote, size_t n,
-		       size_t max_bytes)
+int
+sq_promote_collect(struct sq_db *db, enum sq_statement which, struct store_promote *promote, size_t n, size_t max_bytes)
 {
 	sqlite3_stmt *row = db->statements[which];
 	size_t from = promote->n_rows, bytes = 0;
@@ -84,7 +87,8 @@ int sq_promote_collect(struct sq_db *db, enum sq_statement which, struct store_p
 	while ((found = sq_row(db, which)) == 1) {
 		if (promote->n_rows - from == n || (promote->n_rows > from && bytes >= max_bytes))
 			break;
-		promote->rows = mem_room(promote->rows, promote->n_rows, &promote->rows_capacity, sizeof(*promote->rows));
+		promote->rows =
+		    mem_room(promote->rows, promote->n_rows, &promote->rows_capacity, sizeof(*promote->rows));
 		if (fill_read(db, row, &promote->rows[promote->n_rows]) < 0) {
 			found = -1;
 			break;
@@ -95,7 +99,8 @@ int sq_promote_collect(struct sq_db *db, enum sq_statement which, struct store_p
 	return found;
 }
 
-static int fill_one(struct sq_db *db, struct store_fill *fill)
+static int
+fill_one(struct sq_db *db, struct store_fill *fill)
 {
 	int64_t line = sq_names_find_line(&db->names, fill->pool, fill->queue, fill->owner);
 	struct store_promote rows = {0};
@@ -115,7 +120,8 @@ static int fill_one(struct sq_db *db, struct store_fill *fill)
 	return more < 0 ? -1 : 0;
 }
 
-int sq_fill(struct sq_db *db, struct store_batch *batch)
+int
+sq_fill(struct sq_db *db, struct store_batch *batch)
 {
 	for (size_t i = 0; i < batch->n_fill; i++) {
 		batch->fill[i].rows = NULL;
@@ -128,7 +134,8 @@ int sq_fill(struct sq_db *db, struct store_batch *batch)
 	return 0;
 }
 
-static int promote_one(struct sq_db *db, const struct store_ready *row)
+static int
+promote_one(struct sq_db *db, const struct store_ready *row)
 {
 	int64_t task, line;
 
@@ -140,7 +147,8 @@ static int promote_one(struct sq_db *db, const struct store_ready *row)
 	return sq_run(db, SQ_READY_ADD);
 }
 
-int sq_promote(struct sq_db *db, struct store_batch *batch)
+int
+sq_promote(struct sq_db *db, struct store_batch *batch)
 {
 	struct store_promote *promote = &batch->promote;
 	size_t from = promote->n_rows; /* sq_fan() has brought the first */
@@ -159,7 +167,8 @@ int sq_promote(struct sq_db *db, struct store_batch *batch)
 	return 0;
 }
 
-static int next_due_of(struct sq_db *db, enum sq_statement which)
+static int
+next_due_of(struct sq_db *db, enum sq_statement which)
 {
 	int64_t at_ms;
 
@@ -172,7 +181,8 @@ static int next_due_of(struct sq_db *db, enum sq_statement which)
 	return 0;
 }
 
-int sq_next_due(struct sq_db *db)
+int
+sq_next_due(struct sq_db *db)
 {
 	if (!db->due_changed)
 		return 0;

@@ -4,7 +4,8 @@
  * Two passes. The first goes over the submissions one by one: names become integers, keys are compared, so that each
  * has its answer. The second inserts all that were accepted, a table at a time, through feed: one statement whether it
  * is one job or a map of a million. A key that was given earlier in the same batch is found like any other, for it
- * stands in its table by then; and for a job that comes after one of the same batch the rows before it are inserted first.
+ * stands in its table by then; and for a job that comes after one of the same batch the rows before it are inserted
+ * first.
  */
 #include "db.h"
 
@@ -16,7 +17,8 @@
 
 /* ---- keys ------------------------------------------------------------------------------------------------- */
 
-static void put_bind_key(struct sq_db *db, enum sq_statement which, int64_t owner, const struct store_put *put)
+static void
+put_bind_key(struct sq_db *db, enum sq_statement which, int64_t owner, const struct store_put *put)
 {
 	sq_bind(db, which, 1, owner);
 	sq_bind_text(db, which, 2, put->spec->key);
@@ -27,7 +29,8 @@ static void put_bind_key(struct sq_db *db, enum sq_statement which, int64_t owne
 }
 
 /* Compares with the submission that the key stands for. *ret_over: its time is over, and its jobs may be gone. */
-static int put_compare_key(struct sq_db *db, int64_t owner, struct store_put *put, bool *ret_over)
+static int
+put_compare_key(struct sq_db *db, int64_t owner, struct store_put *put, bool *ret_over)
 {
 	sqlite3_stmt *row = db->statements[SQ_KEY_GET];
 	int found;
@@ -52,7 +55,8 @@ static int put_compare_key(struct sq_db *db, int64_t owner, struct store_put *pu
 }
 
 /* A key whose time is over holds while one of its jobs is known. */
-static int put_replace_key(struct sq_db *db, int64_t owner, struct store_put *put)
+static int
+put_replace_key(struct sq_db *db, int64_t owner, struct store_put *put)
 {
 	int known;
 
@@ -67,7 +71,8 @@ static int put_replace_key(struct sq_db *db, int64_t owner, struct store_put *pu
 	return sq_run(db, SQ_KEY_REPLACE);
 }
 
-static int put_take_key(struct sq_db *db, struct store_put *put)
+static int
+put_take_key(struct sq_db *db, struct store_put *put)
 {
 	bool over = false;
 	int64_t owner;
@@ -105,12 +110,14 @@ struct put_feed {
 	struct span args;
 };
 
-static bool put_may_expire(const struct store_put *put)
+static bool
+put_may_expire(const struct store_put *put)
 {
 	return put->spec->expires_ms != SPEC_NONE && put->place != STORE_RUNNING && put->place != STORE_DONE;
 }
 
-static bool put_feed_takes(const struct put_feed *feed, size_t at)
+static bool
+put_feed_takes(const struct put_feed *feed, size_t at)
 {
 	const struct store_put *put = &feed->puts[at];
 
@@ -121,7 +128,8 @@ static bool put_feed_takes(const struct put_feed *feed, size_t at)
 	return feed->by_place ? put->place == feed->place : feed->rows[at].plain == feed->plain;
 }
 
-static bool put_feed_next(struct sq_feed *base)
+static bool
+put_feed_next(struct sq_feed *base)
 {
 	struct put_feed *feed = (struct put_feed *)base;
 	bool has_item;
@@ -148,20 +156,23 @@ static bool put_feed_next(struct sq_feed *base)
 }
 
 /* NULL when it is 0, which stands for "not given". */
-static void put_number(sqlite3_context *context, int64_t number)
+static void
+put_number(sqlite3_context *context, int64_t number)
 {
 	sq_feed_time(context, number == 0 ? SPEC_NONE : number);
 }
 
-static int64_t put_flags(const struct spec *spec)
+static int64_t
+put_flags(const struct spec *spec)
 {
 	return (spec->idempotent ? SQ_IDEMPOTENT : 0) | (spec->pure ? SQ_PURE : 0) |
-	       (spec->attempts_given ? SQ_ATTEMPTS_GIVEN : 0) | (spec->restricted ? SQ_RESTRICTED : 0) |
-	       (spec->after_policy == AFTER_FINISHED ? SQ_AFTER_FINISHED : 0) |
-	       (spec->after_policy == AFTER_FAILED ? SQ_AFTER_FAILED : 0);
+	    (spec->attempts_given ? SQ_ATTEMPTS_GIVEN : 0) | (spec->restricted ? SQ_RESTRICTED : 0) |
+	    (spec->after_policy == AFTER_FINISHED ? SQ_AFTER_FINISHED : 0) |
+	    (spec->after_policy == AFTER_FAILED ? SQ_AFTER_FAILED : 0);
 }
 
-static void put_job_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static void
+put_job_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 	const struct spec *spec = feed->put->spec;
@@ -191,7 +202,8 @@ static void put_job_column(const struct sq_feed *base, sqlite3_context *context,
 	}
 }
 
-static void put_ready_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static void
+put_ready_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 
@@ -202,7 +214,8 @@ static void put_ready_column(const struct sq_feed *base, sqlite3_context *contex
 	}
 }
 
-static void put_delayed_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static void
+put_delayed_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 
@@ -213,21 +226,24 @@ static void put_delayed_column(const struct sq_feed *base, sqlite3_context *cont
 	}
 }
 
-static void put_expiring_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static void
+put_expiring_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 
 	sqlite3_result_int64(context, column == 0 ? feed->put->spec->expires_ms : feed->id);
 }
 
-static void put_waiting_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static void
+put_waiting_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 
 	sqlite3_result_int64(context, column == 0 ? feed->id : feed->row->line);
 }
 
-static void put_running_column(const struct sq_feed *base, sqlite3_context *context, int column)
+static void
+put_running_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
 	const struct put_feed *feed = (const struct put_feed *)base;
 	const struct store_put *put = feed->put;
@@ -243,17 +259,18 @@ static void put_running_column(const struct sq_feed *base, sqlite3_context *cont
 
 /* ---- a batch ---------------------------------------------------------------------------------------------- */
 
-static bool put_is_plain(const struct spec *spec)
+static bool
+put_is_plain(const struct spec *spec)
 {
 	return spec->backoff_ms == SQ_BACKOFF_USUAL && spec->not_before_ms == SPEC_NONE &&
-	       spec->timeout_ms == SPEC_NONE && spec->retain_ms == SPEC_NONE && spec->label == NULL &&
-	       spec->key == NULL && spec->expires_ms == SPEC_NONE && spec->retry_of == 0 &&
-	       spec->limits.memory_mib == 0 && spec->limits.cpu_s == 0 && spec->limits.files == 0 &&
-	       spec->webhook == NULL && spec->after.len == 0;
+	    spec->timeout_ms == SPEC_NONE && spec->retain_ms == SPEC_NONE && spec->label == NULL && spec->key == NULL &&
+	    spec->expires_ms == SPEC_NONE && spec->retry_of == 0 && spec->limits.memory_mib == 0 &&
+	    spec->limits.cpu_s == 0 && spec->limits.files == 0 && spec->webhook == NULL && spec->after.len == 0;
 }
 
 /* A key that it has just taken is given back when they are not there. */
-static int put_find_parents(struct sq_db *db, struct store_put *put)
+static int
+put_find_parents(struct sq_db *db, struct store_put *put)
 {
 	if (sq_gate_put(db, put) < 0)
 		return -1;
@@ -264,7 +281,8 @@ static int put_find_parents(struct sq_db *db, struct store_put *put)
 	return sq_run(db, SQ_KEY_DROP);
 }
 
-static int put_answer(struct sq_db *db, struct store_put *put, struct sq_put *row)
+static int
+put_answer(struct sq_db *db, struct store_put *put, struct sq_put *row)
 {
 	const struct spec *spec = put->spec;
 
@@ -290,15 +308,17 @@ static int put_answer(struct sq_db *db, struct store_put *put, struct sq_put *ro
 	return 0;
 }
 
-static int put_run(struct sq_db *db, enum sq_statement which, struct put_feed feed,
-		   void (*column)(const struct sq_feed *feed, sqlite3_context *context, int column))
+static int
+put_run(struct sq_db *db, enum sq_statement which, struct put_feed feed,
+    void (*column)(const struct sq_feed *feed, sqlite3_context *context, int column))
 {
 	feed.feed = (struct sq_feed){put_feed_next, column};
 	return sq_feed_run(db, which, &feed.feed);
 }
 
 /* Those from … to - 1. */
-static int put_insert(struct sq_db *db, const struct store_batch *batch, size_t from, size_t to)
+static int
+put_insert(struct sq_db *db, const struct store_batch *batch, size_t from, size_t to)
 {
 	struct put_feed jobs = {.puts = batch->put + from, .rows = db->puts + from, .n = to - from};
 	struct put_feed places = jobs;
@@ -335,7 +355,8 @@ static int put_insert(struct sq_db *db, const struct store_batch *batch, size_t 
 }
 
 /* Whether one of its parents may be among the puts from the id first on. */
-static bool put_comes_after(const struct store_put *put, int64_t first)
+static bool
+put_comes_after(const struct store_put *put, int64_t first)
 {
 	struct jsonspan_iter iter;
 	struct span value;
@@ -351,7 +372,8 @@ static bool put_comes_after(const struct store_put *put, int64_t first)
 	return false;
 }
 
-int sq_put(struct sq_db *db, struct store_batch *batch)
+int
+sq_put(struct sq_db *db, struct store_batch *batch)
 {
 	size_t from = 0;
 
@@ -382,7 +404,8 @@ int sq_put(struct sq_db *db, struct store_batch *batch)
  * Each submission with a key looks at a few more, in a circle through the table, so that there are never many more than
  * those that still hold; and so does each job that is forgotten.
  */
-static int keys_sweep(struct sq_db *db, int64_t n, int64_t now_ms)
+static int
+keys_sweep(struct sq_db *db, int64_t n, int64_t now_ms)
 {
 	sqlite3_stmt *row = db->statements[SQ_KEY_SWEEP];
 	const char *from = db->sweep_key != NULL ? db->sweep_key : "";
@@ -415,7 +438,8 @@ static int keys_sweep(struct sq_db *db, int64_t n, int64_t now_ms)
 	return found;
 }
 
-int sq_keys_sweep(struct sq_db *db, struct store_batch *batch)
+int
+sq_keys_sweep(struct sq_db *db, struct store_batch *batch)
 {
 	int64_t n = (int64_t)batch->n_forget;
 

@@ -55,10 +55,10 @@ _Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PRO
 	    " FROM done d CROSS JOIN job j ON j.id = d.id "                                                   \
 	    "WHERE d.id BETWEEN ?1 AND ?2 AND iif(look(d.id), (?4 >> d.state) & 1 OR stopped(), 0) AND " FITS \
 	    " ORDER BY d.id " order
-#define SCAN_BY_END                                                                                                  \
-	SCAN_JOB SCAN_DONE NO_RUNNING NO_PENDING                                                                     \
-	    " FROM done d INDEXED BY done_seq CROSS JOIN job j ON j.id = d.id "                                      \
-	    "WHERE d.seq > ?1 AND iif(look_end(d.id, d.seq), (?4 >> d.state) & 1 OR stopped(), 0) AND " FITS         \
+#define SCAN_BY_END                                                                                          \
+	SCAN_JOB SCAN_DONE NO_RUNNING NO_PENDING                                                             \
+	    " FROM done d INDEXED BY done_seq CROSS JOIN job j ON j.id = d.id "                              \
+	    "WHERE d.seq > ?1 AND iif(look_end(d.id, d.seq), (?4 >> d.state) & 1 OR stopped(), 0) AND " FITS \
 	    " ORDER BY d.seq"
 #define SCAN_BY_RUNNING(order)                                                               \
 	SCAN_JOB NO_DONE ", r.attempt, r.worker, r.started, r.cancel IS NOT NULL" NO_PENDING \
@@ -137,8 +137,9 @@ static const char *const statements[SQ_STATEMENTS] = {
 
     [SQ_TODO_ADD] = "INSERT INTO todo (kind, at, job, last, cause, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [SQ_TODO_ENDED] = "INSERT INTO todo (kind, at, job, last, cause, state) SELECT 3, c1, c0, 0, 0, c2 FROM feed "
-		     "WHERE EXISTS (SELECT 1 FROM edge WHERE parent = c0)",
-    [SQ_TODO_NEXT] = "SELECT kind, at, job, last, cause, state FROM todo WHERE kind <= 3 ORDER BY kind, at, job LIMIT 1",
+		      "WHERE EXISTS (SELECT 1 FROM edge WHERE parent = c0)",
+    [SQ_TODO_NEXT] =
+	"SELECT kind, at, job, last, cause, state FROM todo WHERE kind <= 3 ORDER BY kind, at, job LIMIT 1",
     [SQ_TODO_MOVE] = "UPDATE todo SET last = ?4 WHERE kind = ?1 AND at = ?2 AND job = ?3",
     [SQ_TODO_DROP] = "DELETE FROM todo WHERE kind = ?1 AND at = ?2 AND job = ?3",
 
@@ -184,8 +185,9 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_WEBHOOK_DROP_RANGE] = "DELETE FROM webhook WHERE id BETWEEN ?1 AND ?2",
     [SQ_WEBHOOK_DUE] = "SELECT id, tries FROM webhook WHERE run_at <= ?1 ORDER BY run_at, id LIMIT ?2",
     [SQ_WEBHOOK_NEXT] = "SELECT min(run_at) FROM webhook WHERE run_at > ?1",
-    [SQ_QUEUE_SET] = "INSERT INTO queue (id, max_running, paused) VALUES (?1, iif(?2, ?3, NULL), iif(?4, ?5, 0)) "
-		     "ON CONFLICT (id) DO UPDATE SET max_running = iif(?2, ?3, max_running), paused = iif(?4, ?5, paused)",
+    [SQ_QUEUE_SET] =
+	"INSERT INTO queue (id, max_running, paused) VALUES (?1, iif(?2, ?3, NULL), iif(?4, ?5, 0)) "
+	"ON CONFLICT (id) DO UPDATE SET max_running = iif(?2, ?3, max_running), paused = iif(?4, ?5, paused)",
     [SQ_QUEUE_TIDY] = "DELETE FROM queue WHERE id = ?1 AND max_running IS NULL AND coalesce(paused, 0) = 0",
     [SQ_QUEUE_ALL] = "SELECT id, max_running, paused FROM queue ORDER BY id",
 
@@ -198,11 +200,12 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_SCAN + 6] = SCAN_BY_END,
 };
 
-int sq_statements_prepare(struct sq_db *db)
+int
+sq_statements_prepare(struct sq_db *db)
 {
 	for (int i = 0; i < SQ_STATEMENTS; i++) {
-		int rc = sqlite3_prepare_v3(db->sqlite, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
-					    &db->statements[i], NULL);
+		int rc = sqlite3_prepare_v3(
+		    db->sqlite, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL);
 
 		if (rc != SQLITE_OK)
 			return sq_fail(db, rc);
@@ -210,7 +213,8 @@ int sq_statements_prepare(struct sq_db *db)
 	return 0;
 }
 
-void sq_statements_finalize(struct sq_db *db)
+void
+sq_statements_finalize(struct sq_db *db)
 {
 	for (int i = 0; i < SQ_STATEMENTS; i++) {
 		sqlite3_finalize(db->statements[i]);
@@ -220,7 +224,8 @@ void sq_statements_finalize(struct sq_db *db)
 
 /* What the kernel said of the log's file, or else of the database's: sqlite3_system_errno() does not know it of a
  * COMMIT. */
-static int fail_errno(struct sq_db *db)
+static int
+fail_errno(struct sq_db *db)
 {
 	sqlite3_file *log = NULL;
 	int error = 0;
@@ -233,7 +238,8 @@ static int fail_errno(struct sq_db *db)
 	return error != 0 ? error : sqlite3_system_errno(db->sqlite);
 }
 
-int sq_fail(struct sq_db *db, int rc)
+int
+sq_fail(struct sq_db *db, int rc)
 {
 	struct sq_failure *failure = &db->failure;
 	const char *text = db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : sqlite3_errstr(rc);
@@ -248,7 +254,8 @@ int sq_fail(struct sq_db *db, int rc)
 	return -1;
 }
 
-int sq_fail_corrupt(struct sq_db *db, const char *format, ...)
+int
+sq_fail_corrupt(struct sq_db *db, const char *format, ...)
 {
 	struct sq_failure *failure = &db->failure;
 	va_list args;
@@ -261,7 +268,8 @@ int sq_fail_corrupt(struct sq_db *db, const char *format, ...)
 	return -1;
 }
 
-int sq_run(struct sq_db *db, enum sq_statement which)
+int
+sq_run(struct sq_db *db, enum sq_statement which)
 {
 	sqlite3_stmt *statement = db->statements[which];
 	int rc = sqlite3_step(statement);
@@ -272,7 +280,8 @@ int sq_run(struct sq_db *db, enum sq_statement which)
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
-int sq_row(struct sq_db *db, enum sq_statement which)
+int
+sq_row(struct sq_db *db, enum sq_statement which)
 {
 	sqlite3_stmt *statement = db->statements[which];
 	int rc = sqlite3_step(statement);
@@ -285,22 +294,26 @@ int sq_row(struct sq_db *db, enum sq_statement which)
 	return rc == SQLITE_DONE ? 0 : -1;
 }
 
-int sq_drop(struct sq_db *db, enum sq_statement which)
+int
+sq_drop(struct sq_db *db, enum sq_statement which)
 {
 	return sq_run(db, which) < 0 ? -1 : sqlite3_changes(db->sqlite);
 }
 
-void sq_reset(struct sq_db *db, enum sq_statement which)
+void
+sq_reset(struct sq_db *db, enum sq_statement which)
 {
 	sqlite3_reset(db->statements[which]);
 }
 
-void sq_bind(struct sq_db *db, enum sq_statement which, int index, int64_t value)
+void
+sq_bind(struct sq_db *db, enum sq_statement which, int index, int64_t value)
 {
 	sqlite3_bind_int64(db->statements[which], index, value);
 }
 
-void sq_bind_span(struct sq_db *db, enum sq_statement which, int index, struct span text)
+void
+sq_bind_span(struct sq_db *db, enum sq_statement which, int index, struct span text)
 {
 	if (text.at == NULL)
 		sqlite3_bind_null(db->statements[which], index);
@@ -308,26 +321,30 @@ void sq_bind_span(struct sq_db *db, enum sq_statement which, int index, struct s
 		sqlite3_bind_text64(db->statements[which], index, text.at, text.len, SQLITE_STATIC, SQLITE_UTF8);
 }
 
-void sq_bind_text(struct sq_db *db, enum sq_statement which, int index, const char *text)
+void
+sq_bind_text(struct sq_db *db, enum sq_statement which, int index, const char *text)
 {
 	sq_bind_span(db, which, index, (struct span){text, strlen(text)});
 }
 
-void sq_bind_ready(struct sq_db *db, enum sq_statement which, int64_t line, int priority, int64_t id)
+void
+sq_bind_ready(struct sq_db *db, enum sq_statement which, int64_t line, int priority, int64_t id)
 {
 	sq_bind(db, which, 1, line);
 	sq_bind(db, which, 2, -priority);
 	sq_bind(db, which, 3, id);
 }
 
-struct span sq_column_span(sqlite3_stmt *row, int column)
+struct span
+sq_column_span(sqlite3_stmt *row, int column)
 {
 	const char *text = (const char *)sqlite3_column_text(row, column);
 
 	return text != NULL ? (struct span){text, (size_t)sqlite3_column_bytes(row, column)} : SPAN_NONE;
 }
 
-int64_t sq_column_time(sqlite3_stmt *row, int column)
+int64_t
+sq_column_time(sqlite3_stmt *row, int column)
 {
 	return sqlite3_column_type(row, column) == SQLITE_NULL ? SPEC_NONE : sqlite3_column_int64(row, column);
 }
