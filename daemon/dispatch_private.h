@@ -1,6 +1,7 @@
 /*
- * dispatch_private: what the files of dispatch share: dispatch.c (requests and picking), dispatch_queue.c (settings of queues), dispatch_run.c (where jobs
- * run), dispatch_end.c (how they end), dispatch_commit.c (what is sent to the store) and dispatch_answer.c (what it says).
+ * dispatch_private: what the files of dispatch share: dispatch.c (birth and picking), dispatch_ask.c (what requests ask),
+ * dispatch_queue.c (settings of queues), dispatch_run.c (where jobs run), dispatch_end.c (how they end), dispatch_drain.c
+ * (until nothing runs), dispatch_commit.c (what is sent to the store) and dispatch_answer.c (what it says).
  */
 #ifndef DAEMON_DISPATCH_PRIVATE_H
 #define DAEMON_DISPATCH_PRIVATE_H

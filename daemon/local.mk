@@ -36,6 +36,7 @@ libdaemon_la_SOURCES = \
 	daemon/dispatch.c \
 	daemon/dispatch.h \
 	daemon/dispatch_answer.c \
+	daemon/dispatch_ask.c \
 	daemon/dispatch_commit.c \
 	daemon/dispatch_drain.c \
 	daemon/dispatch_end.c \
