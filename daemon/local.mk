@@ -105,6 +105,7 @@ libdaemon_la_SOURCES = \
 	daemon/render.c \
 	daemon/render.h \
 	daemon/request.c \
+	daemon/request_params.c \
 	daemon/request.h \
 	daemon/retention.c \
 	daemon/retention.h \
