@@ -18,10 +18,10 @@
 #include <unistd.h>
 
 #include "options.h"
+#include "proto/holder.h"
 #include "proto/role.h"
 
 #define TOKEN_BYTES    32
-#define TOKEN_NAME_MAX 64 /* as the daemon has it */
 
 static const char *token_path;
 
@@ -34,16 +34,6 @@ static void token_hex(const unsigned char *bytes, size_t n, char *ret_text)
 {
 	for (size_t i = 0; i < n; i++)
 		snprintf(ret_text + 2 * i, 3, "%02x", bytes[i]);
-}
-
-static bool token_is_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	for (size_t i = 0; i < len; i++)
-		if (!isalnum((unsigned char)name[i]) && strchr("._-@", name[i]) == NULL)
-			return false;
-	return len > 0 && len <= TOKEN_NAME_MAX;
 }
 
 /* Where a daemon of this user's looks unless it is told otherwise; the caller frees it. */
@@ -119,8 +109,8 @@ static int token_main(struct operands *operands)
 
 	if (operands->count != 2)
 		ctl_die_usage("token takes a name and a role");
-	if (!token_is_name(operands->at[0]))
-		ctl_die_usage("a name has 1 to %d letters, digits or ._-@, not '%s'", TOKEN_NAME_MAX, operands->at[0]);
+	if (!holder_is_name(operands->at[0]))
+		ctl_die_usage(HOLDER_RULES ", not '%s'", operands->at[0]);
 	if (role_parse(operands->at[1], &role) < 0)
 		ctl_die_usage("a role is reader, user or operator, not '%s'", operands->at[1]);
 	path = token_path != NULL ? strdup(token_path) : token_default_path();

@@ -3,7 +3,6 @@
  */
 #include "daemon/tokens.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
@@ -14,12 +13,13 @@
 #include <unistd.h>
 
 #include "daemon/mem.h"
+#include "proto/holder.h"
 
 #define TOKENS_OWNER "token:"
 #define TOKENS_LINE_MAX 512
 
 struct tokens_entry {
-	char name[TOKENS_NAME_MAX + 1];
+	char name[HOLDER_MAX + 1];
 	enum role role;
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 };
@@ -32,21 +32,6 @@ struct tokens {
 };
 
 /* ---- a line ---------------------------------------------------------------------------------------------------------------- */
-
-static bool
-tokens_read_name(const char *word, char name[TOKENS_NAME_MAX + 1])
-{
-	size_t len = strlen(word);
-
-	if (len == 0 || len > TOKENS_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (!isalnum((unsigned char)word[i]) && strchr("._-@", word[i]) == NULL)
-			return false;
-	}
-	memcpy(name, word, len + 1);
-	return true;
-}
 
 static bool
 tokens_read_hash(const char *word, unsigned char hash[SHA256_DIGEST_LENGTH])
@@ -73,8 +58,9 @@ tokens_read_line(char *line, struct tokens_entry *ret_entry, bool *ret_empty)
 	hash = strtok_r(NULL, " \t", &rest);
 	if (hash == NULL || strtok_r(NULL, " \t", &rest) != NULL)
 		return "a line is NAME ROLE SHA256";
-	if (!tokens_read_name(name, ret_entry->name))
-		return "a name has 1 to 64 letters, digits or ._-@";
+	if (!holder_is_name(name))
+		return HOLDER_RULES;
+	strcpy(ret_entry->name, name);
 	if (role_parse(role, &ret_entry->role) < 0)
 		return "a role is reader, user or operator";
 	if (!tokens_read_hash(hash, ret_entry->hash))

@@ -12,8 +12,6 @@
 
 #include "daemon/request.h"
 
-#define TOKENS_NAME_MAX 64
-
 struct tokens;
 
 /*

@@ -11,6 +11,8 @@ libproto_la_SOURCES = \
 	proto/envelope.h \
 	proto/errors.c \
 	proto/errors.h \
+	proto/holder.c \
+	proto/holder.h \
 	proto/jsonkeys.c \
 	proto/jsonkeys.h \
 	proto/jsonscan.c \

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "proto/errors.h"
+#include "proto/holder.h"
+#include "proto/role.h"
 #include "proto/state.h"
 
 START_TEST(errors_have_their_numbers_and_words)
@@ -91,6 +93,28 @@ START_TEST(lanes_and_reasons_have_names)
 }
 END_TEST
 
+START_TEST(roles_and_holders_have_names)
+{
+	char longest[HOLDER_MAX + 2] = {0};
+	enum role role;
+
+	ck_assert_int_eq(role_parse("operator", &role), 0);
+	ck_assert_int_eq(role, ROLE_OPERATOR);
+	ck_assert_str_eq(role_name(ROLE_READER), "reader");
+	ck_assert_int_eq(role_parse("none", &role), -1);
+	ck_assert(holder_is_name("ci.Build_7-x@host"));
+	ck_assert(!holder_is_name(""));
+	ck_assert(!holder_is_name("two words"));
+	ck_assert(!holder_is_name("a#b"));
+	ck_assert(!holder_is_name("m\xc3\xa4x"));
+	for (int i = 0; i < HOLDER_MAX; i++)
+		longest[i] = 'a';
+	ck_assert(holder_is_name(longest));
+	longest[HOLDER_MAX] = 'a';
+	ck_assert(!holder_is_name(longest));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -103,6 +127,7 @@ main(void)
 	tcase_add_test(tcase, job_errors_have_names);
 	tcase_add_test(tcase, states_have_names);
 	tcase_add_test(tcase, lanes_and_reasons_have_names);
+	tcase_add_test(tcase, roles_and_holders_have_names);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
