@@ -23,8 +23,9 @@
 
 #define CONNECT_PROTOCOL    1
 #define CONNECT_TCP_MS	    10000 /* for each address */
-#define CONNECT_TOKEN_MAX   4096
-#define CONNECT_SYSTEM_PATH "/run/futured/futured.sock"
+#define CONNECT_TOKEN_MAX    4096
+#define CONNECT_SYSTEM_PATH  "/run/futured/futured.sock"
+#define CONNECT_SYSTEM_TOKEN "/var/lib/futured/token"
 
 const char *fut_library_version(void)
 {
@@ -331,16 +332,12 @@ static int connect_tcp(struct fut_client *client, const char *host, const char *
 	return 0;
 }
 
-/* The first line of a token file into token (CONNECT_TOKEN_MAX bytes); false where there is none to read. */
-static bool connect_read_token(const char *folder, const char *below, char *token)
+/* The first line of the file at path, which is freed, into token (CONNECT_TOKEN_MAX bytes); false where there is none. */
+static bool connect_read_token(char *path, char *token)
 {
-	char *path;
-	FILE *file;
+	FILE *file = path != NULL ? fopen(path, "re") : NULL;
 	bool found = false;
 
-	if (asprintf(&path, "%s%s/futured/token", folder, below) < 0)
-		return false;
-	file = fopen(path, "re");
 	free(path);
 	if (file == NULL)
 		return false;
@@ -356,18 +353,13 @@ static bool connect_read_token(const char *folder, const char *below, char *toke
 static const char *connect_token(char *buffer)
 {
 	const char *token = getenv("FUTURED_TOKEN");
-	const char *state = getenv("XDG_STATE_HOME");
-	const char *home = getenv("HOME");
 
 	if (token != NULL && token[0] != '\0')
 		return token;
-	if (state != NULL && state[0] == '/') {
-		if (connect_read_token(state, "", buffer))
-			return buffer;
-	} else if (home != NULL && home[0] == '/' && connect_read_token(home, "/.local/state", buffer)) {
+	if (connect_read_token(connect_path("XDG_STATE_HOME", ".local/state", "futured/token"), buffer) ||
+	    connect_read_token(strdup(CONNECT_SYSTEM_TOKEN), buffer))
 		return buffer;
-	}
-	return connect_read_token("/var/lib", "", buffer) ? buffer : NULL;
+	return NULL;
 }
 
 /* tls NULL: in the clear. */

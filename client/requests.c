@@ -303,14 +303,17 @@ void requests_retake(struct fut_client *client, int64_t id, request_take take, v
 	request->arg = arg;
 }
 
+/* As requests_write, where there is room for it. */
+static struct request *requests_write_public(
+    struct fut_client *client, const char *method, const struct fut_params *params)
+{
+	return requests_room(client) < 0 ? NULL : requests_write(client, method, params);
+}
+
 int fut_send(struct fut_client *client, const char *method, const struct fut_params *params, int64_t *ret_request)
 {
-	struct request *request;
-	int r = requests_room(client);
+	struct request *request = requests_write_public(client, method, params);
 
-	if (r < 0)
-		return r;
-	request = requests_write(client, method, params);
 	if (request == NULL)
 		return client->failure.code;
 	*ret_request = request->node.id;
@@ -320,12 +323,8 @@ int fut_send(struct fut_client *client, const char *method, const struct fut_par
 int fut_ask(struct fut_client *client, const char *method, const struct fut_params *params, fut_reply_cb callback,
 	    void *arg, int64_t *ret_request)
 {
-	struct request *request;
-	int r = requests_room(client);
+	struct request *request = requests_write_public(client, method, params);
 
-	if (r < 0)
-		return r;
-	request = requests_write(client, method, params);
 	if (request == NULL)
 		return client->failure.code;
 	client->requests.n_open--;

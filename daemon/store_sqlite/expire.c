@@ -17,26 +17,27 @@
 
 /* ---- what waits ------------------------------------------------------------------------------------------- */
 
-int
-sq_expiring_drop(struct sq_db *db, int64_t expires_ms, int64_t id)
+static int
+expiring_change(struct sq_db *db, enum sq_statement statement, int64_t expires_ms, int64_t id)
 {
 	if (expires_ms == SPEC_NONE)
 		return 0;
 	db->due_changed = true;
-	sq_bind(db, SQ_EXPIRING_DROP, 1, expires_ms);
-	sq_bind(db, SQ_EXPIRING_DROP, 2, id);
-	return sq_run(db, SQ_EXPIRING_DROP);
+	sq_bind(db, statement, 1, expires_ms);
+	sq_bind(db, statement, 2, id);
+	return sq_run(db, statement);
+}
+
+int
+sq_expiring_drop(struct sq_db *db, int64_t expires_ms, int64_t id)
+{
+	return expiring_change(db, SQ_EXPIRING_DROP, expires_ms, id);
 }
 
 int
 sq_expiring_add(struct sq_db *db, int64_t expires_ms, int64_t id)
 {
-	if (expires_ms == SPEC_NONE)
-		return 0;
-	db->due_changed = true;
-	sq_bind(db, SQ_EXPIRING_ADD, 1, expires_ms);
-	sq_bind(db, SQ_EXPIRING_ADD, 2, id);
-	return sq_run(db, SQ_EXPIRING_ADD);
+	return expiring_change(db, SQ_EXPIRING_ADD, expires_ms, id);
 }
 
 /* The attempts it has had when it is found there: 1; 0 when it is not. It is taken out. */
