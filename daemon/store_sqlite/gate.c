@@ -96,6 +96,8 @@ gate_look_at(struct sq_db *db, const struct spec *spec, int64_t parent, struct g
 			parents->spoiler = parent;
 			parents->spoiler_state = state;
 		}
+		/* Its end is still being told, and will be told to whoever comes now too. */
+		parents->unmet += sqlite3_column_int(row, 2);
 	}
 	sq_reset(db, SQ_PARENT_GET);
 	return 0;

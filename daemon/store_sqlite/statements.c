@@ -128,7 +128,8 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_GATE_AFTER] = "SELECT j.after FROM waiting x CROSS JOIN job j ON j.id = x.id "
 		      "WHERE x.id BETWEEN ?1 AND ?2 ORDER BY x.id LIMIT 1",
     [SQ_GATE_LOOK] = "SELECT EXISTS (SELECT 1 FROM edge), EXISTS (SELECT 1 FROM todo WHERE kind <= 3)",
-    [SQ_PARENT_GET] = "SELECT j.line, d.state FROM job j LEFT JOIN done d ON d.id = j.id WHERE j.id = ?1",
+    [SQ_PARENT_GET] = "SELECT j.line, d.state, EXISTS (SELECT 1 FROM todo WHERE kind = 3 AND at = d.seq AND job = j.id) "
+		      "FROM job j LEFT JOIN done d ON d.id = j.id WHERE j.id = ?1",
 
     [SQ_EDGE_ADD] = "INSERT INTO edge (parent, first) VALUES (?1, ?2)",
     [SQ_EDGE_DROP] = "DELETE FROM edge WHERE parent = ?1 AND first = ?2",

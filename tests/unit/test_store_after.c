@@ -218,6 +218,33 @@ START_TEST(parents_in_the_same_batch)
 }
 END_TEST
 
+/* Its parent ended in this commit, and its older sister is still to be told: it must not be told a second time. */
+START_TEST(comes_while_the_end_is_told)
+{
+	struct spec one = template(1), two = template(2), sister = child(3, "[1]", AFTER_SUCCEEDED);
+	struct spec both = child(4, "[1,2]", AFTER_SUCCEEDED), alone = child(5, "[1]", AFTER_SUCCEEDED);
+
+	put_now(&one, STORE_RUNNING, 7);
+	put_now(&two, STORE_RUNNING, 7);
+	put_waiting(&sister);
+	store_batch_clear(&batch);
+	finish(&one, 7)->end.state = JOB_SUCCEEDED;
+	put(&both, STORE_WAITING);
+	put(&alone, STORE_WAITING);
+	commit();
+	ck_assert_int_eq(batch.put[0].answer, STORE_OK);
+	ck_assert_uint_eq(batch.promote.n_rows, 2);
+	done_with_batch();
+	check_place(3, STORE_READY, JOB_PENDING);
+	check_place(4, STORE_WAITING, JOB_PENDING);
+	check_place(5, STORE_READY, JOB_PENDING);
+	end_now(&two, JOB_SUCCEEDED);
+	done_with_batch();
+	check_place(4, STORE_READY, JOB_PENDING);
+	check_clean();
+}
+END_TEST
+
 START_TEST(unknown_parents)
 {
 	struct spec known = template(1), waits = child(2, "[1,99,7]", AFTER_FINISHED), foreign = child(3, "[1]", AFTER_FINISHED);
@@ -307,6 +334,34 @@ put_crowd(const char *after, enum after_policy policy, int64_t first, size_t n)
 	store_batch_clear(&batch);
 	free(specs);
 }
+
+/* The end is told to more gates than one commit takes, and more come meanwhile. */
+START_TEST(comes_amid_a_crowd)
+{
+	struct spec parent = template(1), two = template(2), both = child(4000, "[2,1]", AFTER_SUCCEEDED);
+	int steps = 0;
+
+	put_now(&parent, STORE_RUNNING, 7);
+	put_now(&two, STORE_RUNNING, 7);
+	put_crowd("[1]", AFTER_SUCCEEDED, 10, 2500);
+	end_now(&parent, JOB_SUCCEEDED);
+	ck_assert_int_eq(batch.next_due_ms, 0);
+	done_with_batch();
+	put_waiting(&both);
+	do {
+		done_with_batch();
+		ck_assert_int_lt(steps++, 20);
+		step();
+	} while (batch.next_due_ms == 0);
+	done_with_batch();
+	check_place(2509, STORE_READY, JOB_PENDING);
+	check_place(4000, STORE_WAITING, JOB_PENDING);
+	end_now(&two, JOB_SUCCEEDED);
+	done_with_batch();
+	check_place(4000, STORE_READY, JOB_PENDING);
+	check_clean();
+}
+END_TEST
 
 /* A crowd goes in steps, each of them durable: the store is closed between any two. */
 START_TEST(a_crowd_goes_in_steps)
@@ -519,8 +574,10 @@ main(void)
 	tcase_add_test(tcase, policies);
 	tcase_add_test(tcase, every_end_is_told);
 	tcase_add_test(tcase, parents_in_the_same_batch);
+	tcase_add_test(tcase, comes_while_the_end_is_told);
 	tcase_add_test(tcase, unknown_parents);
 	tcase_add_test(tcase, the_last_takes_the_gate_along);
+	tcase_add_test(tcase, comes_amid_a_crowd);
 	tcase_add_test(tcase, a_crowd_goes_in_steps);
 	tcase_add_test(tcase, a_map_goes_in_steps);
 	tcase_add_test(tcase, a_chain_falls);
