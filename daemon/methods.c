@@ -26,6 +26,18 @@ methods_read_selection(struct request *request, struct span id, struct span ids,
 	return false;
 }
 
+int
+methods_verdict_code(enum store_verdict verdict)
+{
+	switch (verdict) {
+	case STORE_COMMITTED: return 0;
+	case STORE_FULL: return RPC_STORAGE_FULL;
+	case STORE_UNAVAILABLE: return RPC_BUSY;
+	case STORE_UNKNOWN: return RPC_OUTCOME_UNKNOWN;
+	}
+	return RPC_INTERNAL;
+}
+
 char *
 methods_why_forbidden(const struct request *request, const struct task *task, struct span args)
 {

@@ -13,6 +13,8 @@ bool methods_read_selection(struct request *request, struct span id, struct span
     struct selection *ret_selection);
 /* fields may be SPAN_NONE: *ret_fields is left as it is. */
 bool methods_read_fields(struct request *request, struct span fields, render_fields *ret_fields);
+/* What a caller is told of a batch that did not go through. */
+int methods_verdict_code(enum store_verdict verdict);
 /* Why the caller may not have the task run with these args, as a text that is the caller's of this to free; NULL: it may. */
 char *methods_why_forbidden(const struct request *request, const struct task *task, struct span args);
 /* The parameter limits (may be SPAN_NONE: none). */

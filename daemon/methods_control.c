@@ -22,7 +22,8 @@ struct cancel {
 	size_t in_flight;
 	bool asking;
 	bool raced;           /* some ended between the two steps: how is read again */
-	enum store_verdict verdict;
+	bool some;            /* are cancelled, or will be */
+	int failed;           /* an RPC code: no more is tried */
 	char reason[256];
 };
 
@@ -39,8 +40,11 @@ cancel_release(struct picked *picked)
 static void
 cancel_write(struct text *text, const struct picked_job *job)
 {
-	text_printf(text, "{\"id\":%lld,\"cancelled\":%s,\"was\":\"%s\"}", (long long)job->id, job->done ? "true" : "false",
+	text_printf(text, "{\"id\":%lld,\"cancelled\":%s,\"was\":\"%s\"", (long long)job->id, job->done ? "true" : "false",
 	    job_state_name(job->was));
+	if (job->refused != 0)
+		text_printf(text, ",\"refused\":\"%s\"", rpc_error_word(job->refused));
+	text_add_char(text, '}');
 }
 
 static void
@@ -58,39 +62,38 @@ cancel_answered(int64_t id, enum store_answer answer, enum store_verdict verdict
 	struct picked_job *job = picked_find(&cancel->picked, id);
 
 	cancel->in_flight--;
-	switch (answer) {
-	case STORE_CANCELLED:
-		job->done = true;
-		job->was = JOB_PENDING;
-		break;
-	case STORE_REQUESTED:
-		job->done = true;
-		job->was = JOB_RUNNING;
-		break;
-	case STORE_FENCED:
-		cancel->verdict = verdict;
+	if (answer == STORE_CANCELLED || answer == STORE_REQUESTED) {
+		job->done = cancel->some = true;
+		job->was = answer == STORE_CANCELLED ? JOB_PENDING : JOB_RUNNING;
+	} else if (answer == STORE_FENCED) {
+		job->refused = cancel->failed = methods_verdict_code(verdict);
 		snprintf(cancel->reason, sizeof(cancel->reason), "%s", reason);
-		break;
-	default:
-		cancel->raced = true; /* it has ended meanwhile */
-		break;
+	} else {
+		cancel->raced = true; /* it has ended meanwhile, or is gone */
 	}
 	if (!cancel->asking)
 		cancel_ask(cancel);
 }
 
+/* Of several each is told, also those not come to any more; if it is none at all, the whole is refused. */
 static void
-cancel_fail(struct cancel *cancel)
+cancel_end(struct cancel *cancel)
 {
-	struct request *request = cancel->picked.request;
+	struct picked *picked = &cancel->picked;
 
-	if (cancel->verdict == STORE_FULL)
-		request_fail(request, RPC_STORAGE_FULL, "there is no room to write the cancel down: %s", cancel->reason);
-	else if (cancel->verdict == STORE_UNKNOWN)
-		request_fail(request, RPC_OUTCOME_UNKNOWN, "it is not known whether the cancel was kept: %s", cancel->reason);
+	if (cancel->failed != 0 && !cancel->some) {
+		request_fail(picked->request, cancel->failed, "the cancel cannot be written down: %s", cancel->reason);
+		cancel_release(picked);
+		return;
+	}
+	for (size_t i = cancel->next; i < picked->n; i++) {
+		if (!picked_has_ended(&picked->jobs[i]))
+			picked->jobs[i].refused = cancel->failed;
+	}
+	if (cancel->raced)
+		picked_look_again(picked, cancel_reply);
 	else
-		request_fail(request, RPC_BUSY, "the store cannot take the cancel now: %s", cancel->reason);
-	cancel_release(&cancel->picked);
+		cancel_reply(picked);
 }
 
 static void
@@ -99,7 +102,7 @@ cancel_ask(struct cancel *cancel)
 	struct picked *picked = &cancel->picked;
 
 	cancel->asking = true;
-	while (cancel->next < picked->n && cancel->in_flight < CANCEL_AT_ONCE && cancel->verdict == STORE_COMMITTED) {
+	while (cancel->next < picked->n && cancel->in_flight < CANCEL_AT_ONCE && cancel->failed == 0) {
 		struct picked_job *job = &picked->jobs[cancel->next++];
 
 		if (picked_has_ended(job))
@@ -109,14 +112,8 @@ cancel_ask(struct cancel *cancel)
 		    cancel->grace_ms, cancel_answered, cancel);
 	}
 	cancel->asking = false;
-	if (cancel->in_flight > 0)
-		return;
-	if (cancel->verdict != STORE_COMMITTED)
-		cancel_fail(cancel);
-	else if (cancel->raced)
-		picked_look_again(picked, cancel_reply);
-	else
-		cancel_reply(picked);
+	if (cancel->in_flight == 0)
+		cancel_end(cancel);
 }
 
 static void

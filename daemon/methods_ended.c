@@ -382,7 +382,7 @@ forget_committed(enum store_verdict verdict, const char *reason, void *ctx)
 	}
 	for (size_t i = 0; i < forget->n; i++)
 		picked_find(picked, forget->ids[i])->done = false;
-	forget->failed = verdict == STORE_FULL ? RPC_STORAGE_FULL : verdict == STORE_UNKNOWN ? RPC_OUTCOME_UNKNOWN : RPC_BUSY;
+	forget->failed = methods_verdict_code(verdict);
 	snprintf(forget->reason, sizeof(forget->reason), "%s", reason);
 	forget_end(forget);
 }

@@ -11,7 +11,7 @@
 #include "daemon/mem.h"
 #include "daemon/server.h"
 
-#define PICKED_REPLY_BYTES 64 /* of one job in the reply, about */
+#define PICKED_REPLY_BYTES 80 /* of one job in the reply, at the most */
 
 void
 picked_done(struct picked *picked)
@@ -71,7 +71,7 @@ picked_row(const struct store_row *row, void *arg)
 
 	picked->jobs = mem_room(picked->jobs, picked->n, &picked->capacity, sizeof(*picked->jobs));
 	picked->jobs[picked->n++] = (struct picked_job){.id = row->id, .was = row->state};
-	return picked->n * PICKED_REPLY_BYTES <= (size_t)picked->request->server->config->limit_message;
+	return picked->n <= (size_t)picked->request->server->config->limit_message / PICKED_REPLY_BYTES;
 }
 
 bool
@@ -105,6 +105,24 @@ picked_knows(int64_t id, const void *who)
 	return job != NULL && job->id == id;
 }
 
+/* How many the reply will name: one that was asked for twice comes twice. */
+static size_t
+picked_count(const struct picked *picked)
+{
+	const struct selection *selection = &picked->selection;
+	size_t count = selection->filtered ? picked->n : 0;
+
+	for (size_t i = 0; i < selection->n_asked; i++) {
+		const struct picked_job *first = picked_find(picked, selection->asked[i].first);
+		const struct picked_job *end = picked_find(picked, selection->asked[i].last + 1);
+
+		if (first != NULL)
+			count += (size_t)((end != NULL ? end : picked->jobs + picked->n) - first);
+	}
+	return count;
+}
+
+/* What would be too long to be told is not begun. */
 static void
 picked_surveyed(int error, const char *reason, void *arg)
 {
@@ -113,7 +131,7 @@ picked_surveyed(int error, const char *reason, void *arg)
 
 	if (error != 0)
 		request_fail(picked->request, RPC_INTERNAL, "%s", reason);
-	else if (picked->n * PICKED_REPLY_BYTES > max)
+	else if (picked_count(picked) > max / PICKED_REPLY_BYTES)
 		request_fail(picked->request, RPC_TOO_LARGE, "the reply would be longer than [limits] message: name fewer jobs at a time");
 	else if (picked_check_unknown(picked->request, &picked->selection, picked_knows, picked, picked->n > 0)) {
 		picked->ready(picked);
@@ -182,7 +200,6 @@ void
 picked_reply(struct picked *picked, void (*write)(struct text *text, const struct picked_job *job))
 {
 	const struct selection *selection = &picked->selection;
-	size_t max = (size_t)picked->request->server->config->limit_message;
 	struct text result = {0};
 
 	text_add_char(&result, '[');
@@ -191,7 +208,7 @@ picked_reply(struct picked *picked, void (*write)(struct text *text, const struc
 			text_add_char(&result, ',');
 		write(&result, &picked->jobs[i]);
 	}
-	for (size_t i = 0; i < selection->n_asked && result.len <= max; i++) {
+	for (size_t i = 0; i < selection->n_asked; i++) {
 		const struct picked_job *job = picked_find(picked, selection->asked[i].first);
 
 		for (; job != NULL && job < picked->jobs + picked->n && job->id <= selection->asked[i].last; job++) {

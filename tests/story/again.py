@@ -203,20 +203,58 @@ def test_forget_many(t):
 
 
 def test_no_room(t):
-    """Where the disk has no room retry, forget and pause are refused with storage_full and have no effect; later they go."""
+    """Where the disk has no room retry, forget, cancel and pause are refused with storage_full and have no effect; later they go."""
     d, c = t.serve()
     ident = fail_one(t, c)
+    later = c.submit("noop", delay=3600)
     before = c.job(ident)
     soft, hard = resource.prlimit(d.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (4096, hard))
-    for method, params in (("forget", {"id": ident}), ("retry", {"id": ident}), ("pause", {"queue": "q"}),
-                           ("set_queue", {"queue": "q", "limit": 1})):
+    for method, params in (("forget", {"id": ident}), ("retry", {"id": ident}), ("cancel", {"id": later}),
+                           ("pause", {"queue": "q"}), ("set_queue", {"queue": "q", "limit": 1})):
         refused("storage_full", c.call, method, params)
     eq((c.job(ident), [queue for queue in c.call("queues") if queue["queue"] == "q"]), (before, []))
     resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (soft, hard))
     eq(c.call("pause", queue="q")["paused"], True)
     eq(c.call("retry", id=ident)["retried"], True)
+    eq(c.call("cancel", id=later)["cancelled"], True)
     eq(c.call("forget", id=ident)["forgotten"], True)
+
+
+def test_room_for_some(t):
+    """Of many that are cancelled at once each is told, where there was room for some: what is told as refused is as it was."""
+    d, c = t.serve(config={"limits": {"message": "4194304"}})
+    first = c.call("map", task="noop", items=[[]] * 20000, delay=3600)["first"]
+    ids = ["%d-%d" % (first, first + 19999)]
+    soft, hard = resource.prlimit(d.pid, resource.RLIMIT_FSIZE)
+    room, told = 65536, []
+    while not any(one["cancelled"] for one in told):
+        that(room < 1 << 30, "at some room some are cancelled")
+        room += room // 2
+        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (room, hard))
+        try:
+            told = c.call("cancel", ids=ids)
+        except Exception as refusal:
+            eq(refusal.word, "storage_full")
+    resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (soft, hard))
+    kept = [one["id"] for one in told if not one["cancelled"]]
+    eq({one.get("refused") for one in told if one["id"] in kept}, {"storage_full"})
+    counts = c.call("await", filter={}, wait=0, jobs=False)["counts"]
+    eq((counts["cancelled"], counts["pending"]), (20000 - len(kept), len(kept)))
+    that(all(one["cancelled"] for one in c.call("cancel", ids=kept)), "now there is room")
+
+
+def test_what_is_too_long_to_tell(t):
+    """cancel, retry and forget whose reply would be over [limits] message are refused before anything is done."""
+    _, c = t.serve(config={"limits": {"message": "65536"}})
+    told = c.call("map", task="noop", items=[[]] * 300, delay=3600)
+    many = ["%d-%d" % (told["first"], told["first"] + 299)] * 10
+    refused("too_large", c.call, "cancel", ids=many)
+    eq(c.call("await", ids=many[:1], wait=0, jobs=False)["counts"]["pending"], 300)
+    eq(len(c.call("cancel", ids=many[:2])), 600)
+    refused("too_large", c.call, "retry", ids=many)
+    refused("too_large", c.call, "forget", ids=many)
+    eq(c.call("await", filter={}, wait=0, jobs=False)["counts"]["cancelled"], 300)
 
 
 # ---- drain
