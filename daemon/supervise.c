@@ -87,7 +87,7 @@ supervise_read(struct supervision *s, int which, size_t size)
 static void
 supervise_drain(struct supervision *s)
 {
-	for (int which = POLL_STDOUT; which <= POLL_STDERR; which++) {
+	for (int which = POLL_STDOUT; which < POLL_SIGNAL; which++) {
 		int left = 0;
 
 		if (s->polls[which].fd < 0 || ioctl(s->polls[which].fd, FIONREAD, &left) < 0)
@@ -381,6 +381,8 @@ supervise_watch(struct supervision *s)
 	supervise_drain(s);
 	if (supervise_has_news(s))
 		supervise_tell(s);
+	if (supervise_progress_at_ms(s) != NEVER_MS)
+		supervise_tell_progress(s);
 }
 
 int
