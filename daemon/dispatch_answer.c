@@ -172,6 +172,7 @@ answer_put_one(struct dispatch *dispatch, struct store_put *put)
 		put->unknown = NULL;
 		return;
 	}
+	dispatch->stats.submitted++;
 	job->submit_cb(DISPATCH_ADDED, put->spec->id, 1, NULL, job->submit_ctx);
 	job->submit_cb = NULL;
 	switch (put->place) {
@@ -205,6 +206,7 @@ answer_map(struct dispatch *dispatch, struct store_put *put, enum dispatch_answe
 		answer_give_ids_back(dispatch, map->spec->id, map->count);
 		map->cb(answer, put->existing_id, put->existing_count, reason, map->ctx);
 	} else {
+		dispatch->stats.submitted += map->count;
 		map->cb(answer, map->spec->id, map->count, NULL, map->ctx);
 		if (put->place == STORE_READY) {
 			line = queues_line(&dispatch->queues, map->queue, map->spec->pool, map->spec->owner);

@@ -114,7 +114,6 @@ dispatch_submit(struct dispatch *dispatch, const struct spec *from, const struct
 	if (ret_first != NULL)
 		*ret_first = spec->id;
 	dispatch->next_id += count;
-	dispatch->stats.submitted += count;
 	put = dispatch_add_put(dispatch);
 	dispatch->open_bytes += spec_size(spec) + items.len;
 	put->spec = spec;

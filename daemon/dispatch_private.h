@@ -119,6 +119,8 @@ void dispatch_answer_setting(struct dispatch *dispatch, const struct store_setti
 bool dispatch_has_room_for_queue(struct dispatch *dispatch, const char *name);
 
 /* dispatch_run.c: where jobs run */
+/* Whether one more could run now. */
+bool dispatch_has_place(const struct dispatch *dispatch, enum pool_kind pool);
 /* Reserves what the job needs to run now: false when there is none. */
 bool dispatch_place(struct dispatch *dispatch, struct job *job);
 /* A new attempt: token and number; the job must be placed. */

@@ -98,7 +98,7 @@ enum job_reason
 dispatch_reason(const struct dispatch *dispatch, const struct store_row *row)
 {
 	const struct queue *queue = queues_find(&dispatch->queues, row->spec.queue);
-	const struct job *head;
+	const struct job *job = job_find(&dispatch->jobs, row->id);
 
 	if (row->place == STORE_WAITING)
 		return REASON_AFTER;
@@ -108,6 +108,7 @@ dispatch_reason(const struct dispatch *dispatch, const struct store_row *row)
 		return REASON_PAUSED;
 	if (queue != NULL && queue_is_at_limit(queue))
 		return REASON_QUEUE_LIMIT;
-	head = queues_head(&dispatch->queues, row->spec.pool);
-	return head != NULL && head->spec->id == row->id ? REASON_READY : REASON_CAPACITY;
+	if (job != NULL && job->state == FSM_PICKED) /* its start is being written */
+		return REASON_READY;
+	return dispatch_has_place(dispatch, (enum pool_kind)row->spec.pool) ? REASON_READY : REASON_CAPACITY;
 }

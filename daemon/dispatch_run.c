@@ -17,6 +17,19 @@
 /* ---- places ---------------------------------------------------------------------------------------------------------------- */
 
 bool
+dispatch_has_place(const struct dispatch *dispatch, enum pool_kind pool)
+{
+	switch (pool) {
+	case POOL_CPU:
+	case POOL_PROCESSES: return workers_have_place(dispatch->workers, pool);
+	case POOL_THREADS: return dispatch->threads_busy < dispatch->config.io_threads;
+	case POOL_WAITS: return dispatch->waits_busy < dispatch->config.io_waits;
+	case POOL_COUNT: break;
+	}
+	return false;
+}
+
+bool
 dispatch_place(struct dispatch *dispatch, struct job *job)
 {
 	struct slot *slot;

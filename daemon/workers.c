@@ -501,6 +501,32 @@ slot_may_go_ahead(const struct slot *slot, int64_t us)
 	    slot->expected_us + us <= AHEAD_US;
 }
 
+/* After a birth that failed the next is tried a while later. */
+static bool
+slot_may_be_born(const struct slot *slot)
+{
+	return slot->state == SLOT_EMPTY && slot->reserved == 0 &&
+	    (slot->failed_ms == 0 || loop_mono_ms() - slot->failed_ms >= TIDY_MS);
+}
+
+static bool
+slot_is_idle(const struct slot *slot)
+{
+	return slot->state == SLOT_LIVE && slot->n == 0 && slot->reserved == 0;
+}
+
+bool
+workers_have_place(const struct workers *workers, enum pool_kind pool)
+{
+	for (unsigned i = 0; i < workers->n_slots; i++) {
+		const struct slot *slot = &workers->slots[i];
+
+		if (slot->pool == pool && (slot_is_idle(slot) || (pool == POOL_PROCESSES && slot_may_be_born(slot))))
+			return true;
+	}
+	return false;
+}
+
 struct slot *
 workers_place(struct workers *workers, struct job *job)
 {
@@ -514,10 +540,9 @@ workers_place(struct workers *workers, struct job *job)
 
 		if (slot->pool != job->spec->pool)
 			continue;
-		if (slot->state == SLOT_LIVE && slot->n == 0 && slot->reserved == 0)
+		if (slot_is_idle(slot))
 			return slot;
-		if (slot->state == SLOT_EMPTY && slot->reserved == 0 && empty == NULL &&
-		    (slot->failed_ms == 0 || loop_mono_ms() - slot->failed_ms >= TIDY_MS))
+		if (empty == NULL && slot_may_be_born(slot))
 			empty = slot;
 		if (ahead && slot->state == SLOT_LIVE && slot_may_go_ahead(slot, us) && (best == NULL || slot->n < best->n))
 			best = slot;

@@ -80,6 +80,8 @@ void workers_start(struct workers *workers); /* asks for the CPU workers */
 /* Closes the spawner's socket: all workers die. No callback follows. Jobs still listed are the caller's to forget. */
 void workers_free(struct workers *workers);
 
+/* Whether a worker has nothing to do, or one may be born. */
+bool workers_have_place(const struct workers *workers, enum pool_kind pool);
 /* A slot that may take the job now, or NULL. Does not change anything but, for POOL_PROCESSES, that a process may be born. */
 struct slot *workers_place(struct workers *workers, struct job *job);
 /* Keeps the place (job->slot) until workers_send() or workers_unreserve(). */

@@ -204,6 +204,8 @@ def test_key(t):
     refused("key_conflict", c.call, "submit", task="noop.io", args=[1], key="k")
     eq(c.call("submit", task="noop", args=[2], key="other")["id"] != 1, True)
     eq({job["key"] for job in c.call("list")["jobs"]}, {"k", "other"})
+    refused("not_found", c.call, "submit", task="noop", after=[4711])
+    eq(c.call("stats")["submitted"], 2, "what made no job is not counted")
 
 
 def test_key_ignores_the_order_of_members(t):
