@@ -58,6 +58,8 @@ fetch_parse_url(const char *text, CURLU **ret_url)
 		why = curl_url_strerror(code);
 	else if (strcasecmp(scheme, "http") != 0 && strcasecmp(scheme, "https") != 0)
 		why = "only http and https are spoken here";
+	else if (text[strlen(scheme)] != ':' || strncmp(text + strlen(scheme) + 1, "///", 3) == 0)
+		why = "it has no host"; /* libcurl would take the path for one */
 	curl_free(scheme);
 	if (why == NULL)
 		*ret_url = url;

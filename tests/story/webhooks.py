@@ -150,7 +150,7 @@ def test_each_kind_of_end(t):
 def test_bad_urls(t):
     """What is no http or https URL is refused, with the parameter's name, and nothing is submitted."""
     _, c = t.serve()
-    for bad in ("nonsense", "example.org", "http://", "https://", "file:///etc/passwd", "ftp://example.org/", "http:// x/", "/path",
+    for bad in ("nonsense", "example.org", "http://", "https://", "http:///x", "https:////x", "file:///etc/passwd", "ftp://example.org/", "http:// x/", "/path",
                 "http://example.org:99999/", "javascript:x", "http://exa mple.org/", "http://a/\nb", 7, ["http://a/"],
                 "http://example.org/" + "x" * 5000):
         for method, more in (("submit", {}), ("run", {}), ("map", {"items": [[1]]})):
