@@ -109,6 +109,25 @@ birth_fail(int status, const char *format, ...)
 
 /* ---- arguments, config, log ------------------------------------------------------------------------------------------------ */
 
+/* The files that the configuration names, as a start would read them. The exit status. */
+static int
+birth_check_files(const struct config *config)
+{
+	char *reason = NULL;
+
+	if (config->tls_certificate != NULL)
+		tls_close(tls_open(config->tls_certificate, config->tls_key, config->tls_client_ca, &reason));
+	if (reason == NULL && config->tokens_file != NULL)
+		tokens_close(tokens_open(config->tokens_file, false, &reason));
+	if (reason == NULL) {
+		puts("the configuration is good");
+		return 0;
+	}
+	fprintf(stderr, "futured: %s\n", reason);
+	free(reason);
+	return EXIT_CONFIG;
+}
+
 /* -1: go on; else the exit status. */
 static int
 birth_read_config(struct birth *birth, int argc, char **argv)
@@ -128,10 +147,8 @@ birth_read_config(struct birth *birth, int argc, char **argv)
 		fprintf(stderr, "futured: %s\n", birth->config.error);
 		return EXIT_CONFIG;
 	}
-	if (action == CONFIG_CHECK) {
-		puts("the configuration is good");
-		return 0;
-	}
+	if (action == CONFIG_CHECK)
+		return birth_check_files(&birth->config);
 	log_set_level((enum log_level)birth->config.log_level);
 	return -1;
 }
@@ -655,6 +672,19 @@ birth_end_processes(struct birth *birth)
 	config_done(&birth->config);
 }
 
+/* The log is where one learns which port a port of 0 has become. */
+static void
+birth_tell_places(const struct birth *birth)
+{
+	char place[128];
+
+	for (size_t i = 0; i < birth->n_listeners; i++) {
+		listener_place(birth->listeners[i], place, sizeof(place));
+		if (place[0] != '\0')
+			log_notice("listening on %s, %s", place, birth->tls != NULL ? "with TLS" : "in the clear");
+	}
+}
+
 static int
 birth_live(struct birth *birth)
 {
@@ -669,6 +699,7 @@ birth_live(struct birth *birth)
 		return status;
 	birth_events(birth);
 	notify_ready();
+	birth_tell_places(birth);
 	log_notice("ready: %lld CPU workers, state in %s, socket %s", (long long)birth->config.cpu_workers, birth->config.state_dir,
 	    birth->config.unix_path != NULL ? birth->config.unix_path : "none");
 	if (loop_run(birth->loop) < 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -266,6 +267,20 @@ listener_open_tcp(struct server *server, struct sessions *sessions, int fd, cons
 		return NULL;
 	}
 	return listener_new(server, sessions, fd, false);
+}
+
+void
+listener_place(const struct listener *listener, char *ret_place, size_t size)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+	char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1], port[8];
+
+	ret_place[0] = '\0';
+	if (listener->local || getsockname(listener->fd, (struct sockaddr *)&address, &len) < 0 ||
+	    getnameinfo((struct sockaddr *)&address, len, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return;
+	snprintf(ret_place, size, address.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
 }
 
 void

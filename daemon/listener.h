@@ -6,6 +6,7 @@
 #define DAEMON_LISTENER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "daemon/session.h"
 
@@ -19,6 +20,8 @@ struct listener *listener_open_unix(struct server *server, struct sessions *sess
     char **ret_reason);
 struct listener *listener_open_tcp(struct server *server, struct sessions *sessions, int fd, const char *host, int port,
     char **ret_reason);
+/* Of a TCP socket: "127.0.0.1:4730", with the port that it was given; "" for any other. */
+void listener_place(const struct listener *listener, char *ret_place, size_t size);
 /* Closes, and removes a socket file of our own. */
 void listener_close(struct listener *listener);
 

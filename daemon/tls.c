@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/mem.h"
 
@@ -21,7 +22,8 @@ struct tls {
 static int
 tls_explain(const char *key, const char *path, char **ret_reason)
 {
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+	unsigned long error = ERR_peek_error(); /* the first is the cause */
+	const char *why = ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
 
 	*ret_reason = mem_format("[tls] %s: %s: %s", key, path, why != NULL ? why : "cannot be used");
 	ERR_clear_error();

@@ -39,6 +39,12 @@ def test_check_config(t):
     status, _, said = futured(t, "--config", good, "--check-config")
     eq(status, 0, said)
     eq(os.path.exists(t.path("futured")), False, "no state folder was made")
+    for text, part in (("[tls]\ncertificate = %s\nkey = %s\n" % (good, good), good),
+                       ("[tls]\ncertificate = /none/c\nkey = /none/k\n", "[tls] certificate: /none/c: No such file"),
+                       ("[tokens]\nfile = /none/t\n", "/none/t")):
+        status, _, said = futured(t, "--config", t.write("bad", text), "--check-config")
+        eq(status, 78, "%r: %r" % (text, said))
+        contains(said, part)
 
 
 def test_configuration_errors(t):

@@ -3,6 +3,7 @@ TCP: only for those who have the token, also on loopback.
 """
 
 import os
+import re
 import socket
 import stat
 
@@ -105,6 +106,13 @@ def test_not_beyond_loopback(t):
             d.start(ready=False)
             eq(d.wait(), 78, "%r" % how)
             contains(d.log(), "TLS")
+
+
+def test_any_port(t):
+    """With port 0 the system chooses one, and the log tells which."""
+    d = t.daemon(args=["--listen", "127.0.0.1:0"])
+    port = int(re.search(r"listening on 127\.0\.0\.1:(\d+), in the clear", d.log()).group(1))
+    eq(connect(t, ("127.0.0.1", port)).call("ping"), "pong")
 
 
 def test_listen_in_the_file(t):
