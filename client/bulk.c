@@ -47,6 +47,7 @@ struct bulk {
 	const struct bulk_method *method;
 	struct table table;
 	int64_t count; /* of answers printed */
+	bool refused;  /* some could not be done */
 
 	struct fut_range slice[BULK_SLICE]; /* gathered from a listing, still to be asked for */
 	size_t n_slice;
@@ -58,17 +59,25 @@ static void bulk_add_answer(struct bulk *bulk, struct span one)
 	const struct bulk_method *method = bulk->method;
 	struct span value;
 	bool done = false;
+	char *refused = ctl_member_string(one, "refused"), note[64];
 
 	bulk->count++;
+	bulk->refused = bulk->refused || refused != NULL;
 	if (ctl.json) {
 		fputs(bulk->count == 1 ? "[" : ",", stdout);
 		fwrite(one.at, 1, one.len, stdout);
+		free(refused);
 		return;
 	}
 	if (ctl_member(one, method->member, &value))
 		(void)jsonspan_bool(value, &done);
 	show_add_member(&bulk->table, one, "id", TABLE_PLAIN);
-	table_add(&bulk->table, done ? method->done : method->undone, done ? TABLE_YELLOW : TABLE_DIM);
+	snprintf(note, sizeof(note), "refused: %s", refused != NULL ? refused : "");
+	if (refused != NULL)
+		table_add(&bulk->table, note, TABLE_RED);
+	else
+		table_add(&bulk->table, done ? method->done : method->undone, done ? TABLE_YELLOW : TABLE_DIM);
+	free(refused);
 	if (method->detail != NULL)
 		show_add_member(&bulk->table, one, method->detail, TABLE_PLAIN);
 }
@@ -202,8 +211,10 @@ static int bulk_run(struct operands *operands, const struct bulk_method *method)
 		table_end(&bulk.table);
 	if (bulk.count == 0)
 		select_say_none(&select);
+	if (bulk.refused)
+		ctl_say("some of the jobs were refused, as the answers tell: try these again later");
 	select_done(&select);
-	return ctl_finish_output(CTL_DONE);
+	return ctl_finish_output(bulk.refused ? CTL_REFUSED : CTL_DONE);
 }
 
 static int bulk_cancel_main(struct operands *operands)

@@ -100,6 +100,11 @@ static void ctl_say_unreachable(void)
 		      "  configuration.\n", stderr);
 }
 
+static bool ctl_speaks_tls(void)
+{
+	return ctl.ca != NULL || ctl.certificate != NULL || ctl.key != NULL;
+}
+
 static void ctl_say_busy(void)
 {
 	struct span retry_after;
@@ -123,6 +128,8 @@ int ctl_say_failure(void)
 		ctl_say_unreachable();
 		return CTL_NO_DAEMON;
 	case FUT_E_DISCONNECTED:
+		if (!ctl_has_asked && ctl.connect != NULL && !ctl_speaks_tls())
+			fputs("  It may speak TLS there: give --ca FILE.\n", stderr);
 		if (ctl_has_asked)
 			fputs("  What was asked may have had its effect: 'futurectl list' tells, once a daemon\n"
 			      "  runs.\n", stderr);
@@ -131,6 +138,11 @@ int ctl_say_failure(void)
 		ctl_say_busy();
 		return CTL_BUSY;
 	case FUT_E_UNAUTHENTICATED:
+		if (fut_error_data(ctl.client) == NULL && ctl_speaks_tls()) {
+			fputs("  --ca FILE names who signed the daemon's certificate, which must be for the host that\n"
+			      "  --connect names.\n", stderr);
+			return CTL_DENIED;
+		}
 		fputs("  Give the token with --token-file FILE or $FUTURED_TOKEN; the daemon's own is the\n"
 		      "  file 'token' in its state folder.\n", stderr);
 		return CTL_DENIED;
@@ -175,7 +187,7 @@ static int ctl_connect_remote(void)
 	const struct fut_tls tls = {ctl.ca, ctl.certificate, ctl.key};
 	const char *token = ctl.token_file != NULL ? ctl_read_token(ctl.token_file) : NULL;
 
-	if (tls.ca == NULL && tls.certificate == NULL && tls.key == NULL)
+	if (!ctl_speaks_tls())
 		return fut_connect_tcp(ctl.client, ctl.connect, token);
 	if ((tls.certificate != NULL) != (tls.key != NULL))
 		ctl_die_usage("--cert and --key go together");
@@ -190,7 +202,7 @@ void ctl_connect(void)
 		ctl_die_usage("--socket and --connect are two places; give one");
 	if (ctl.token_file != NULL && ctl.connect == NULL)
 		ctl_die_usage("--token-file goes with --connect; a Unix socket knows who connects");
-	if ((ctl.ca != NULL || ctl.certificate != NULL || ctl.key != NULL) && ctl.connect == NULL)
+	if (ctl_speaks_tls() && ctl.connect == NULL)
 		ctl_die_usage("--ca, --cert and --key go with --connect");
 	ctl.client = fut_new("futurectl");
 	if (ctl.client == NULL)

@@ -140,6 +140,8 @@ static int info_stats_main(struct operands *operands)
 static int info_drain_main(struct operands *operands)
 {
 	struct fut_params *params = ctl_params();
+	struct span drained;
+	bool done = true;
 	char *result;
 
 	(void)operands; /* none */
@@ -149,8 +151,12 @@ static int info_drain_main(struct operands *operands)
 	result = ctl_call("drain", params);
 	if (ctl.json)
 		puts(result);
+	if (ctl_member(ctl_span(result), "drained", &drained))
+		(void)jsonspan_bool(drained, &done);
+	if (!done)
+		ctl_say("the time was over while jobs still ran: they are ended, and 'futurectl list' tells at the next start");
 	free(result);
-	return ctl_finish_output(CTL_DONE);
+	return ctl_finish_output(done ? CTL_DONE : CTL_TIMED_OUT);
 }
 
 const struct command info_commands[] = {

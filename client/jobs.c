@@ -152,7 +152,7 @@ static int jobs_list_main(struct operands *operands)
 	int64_t limit = JOBS_LIST_LIMIT;
 	struct select select = {0};
 	struct table table;
-	int64_t count = 0;
+	int64_t count = 0, listed;
 
 	jobs_list_read(operands, &select);
 	if (jobs_list.all)
@@ -161,15 +161,17 @@ static int jobs_list_main(struct operands *operands)
 		limit = jobs_list.limit.value;
 	ctl_connect();
 	if (ctl.json) {
-		(void)pages_each_listed(&select, PAGES_LIST_FIELDS, jobs_list.reverse, jobs_list.after.value, limit,
+		listed = pages_each_listed(&select, PAGES_LIST_FIELDS, jobs_list.reverse, jobs_list.after.value, limit,
 		    jobs_print_element, &count);
 		jobs_end_array(count);
 	} else {
 		show_begin_jobs(&table);
-		(void)pages_each_listed(&select, SHOW_FIELDS, jobs_list.reverse, jobs_list.after.value, limit,
+		listed = pages_each_listed(&select, SHOW_FIELDS, jobs_list.reverse, jobs_list.after.value, limit,
 		    jobs_add_row, &table);
 		table_end(&table);
 	}
+	if (listed == 0 && select_is_filter(&select))
+		select_say_none(&select);
 	select_done(&select);
 	return ctl_finish_output(CTL_DONE);
 }

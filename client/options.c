@@ -103,8 +103,12 @@ static void options_explain(const struct options *options, int code, const char 
 		text_add_format(wrong, "unknown option '-%c'", optopt);
 }
 
-static bool options_is_operand(const char *word)
+/* A negative number is one, unless its digit is an option. */
+static bool options_is_operand(const struct options *options, const char *word)
 {
+	if (word[0] == '-' && isdigit((unsigned char)word[1]) && word[2] == '\0' &&
+	    options_find(options, (unsigned char)word[1]) != NULL)
+		return false;
 	return word[0] != '-' || word[1] == '\0' || isdigit((unsigned char)word[1]) ||
 	       (word[1] == '.' && isdigit((unsigned char)word[2]));
 }
@@ -127,7 +131,7 @@ int options_read(const struct option_spec *const *tables, bool stop_at_operand, 
 	while (optind < argc) {
 		const char *word = argv[optind];
 
-		if (options_is_operand(word)) {
+		if (options_is_operand(&options, word)) {
 			if (stop_at_operand)
 				break;
 			operands.at[operands.count++] = argv[optind++];

@@ -11,6 +11,7 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "internal.h"
@@ -122,9 +123,17 @@ ssize_t secure_send(struct secure *secure, int fd, const void *bytes, size_t len
 
 /* ---- birth ---- */
 
+/* Of what OpenSSL says the first is the cause: a file that is not there, say. NULL: it says nothing. */
+static const char *secure_why(void)
+{
+	unsigned long error = ERR_peek_error();
+
+	return ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
+}
+
 static int secure_fail(struct fut_client *client, int code, const char *what)
 {
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+	const char *why = secure_why();
 
 	code = client_fail(client, code, "TLS with %s: %s%s%s", client->place, what, why != NULL ? ": " : "",
 			   why != NULL ? why : "");
@@ -134,7 +143,7 @@ static int secure_fail(struct fut_client *client, int code, const char *what)
 
 static int secure_fail_file(struct fut_client *client, const char *path)
 {
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+	const char *why = secure_why();
 
 	ERR_clear_error();
 	return client_fail(client, FUT_E_ARGUMENT, "%s cannot be used for TLS: %s", path, why != NULL ? why : "unknown");

@@ -262,8 +262,10 @@ void select_say_none(const struct select *select)
 {
 	struct text filter = {0};
 
-	select_write_filter(select, &filter);
-	ctl_say("no job fits %s", ctl_text(&filter));
+	for (enum select_key key = 0; key < SELECT_KEY_COUNT; key++)
+		if (select->values[key].len > 0)
+			text_add_format(&filter, " %s=%s", select_names[key], text_string(&select->values[key]));
+	ctl_say("no job fits%s", ctl_text(&filter));
 	text_done(&filter);
 }
 

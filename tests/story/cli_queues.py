@@ -87,6 +87,16 @@ def test_drain(t):
     eq(d.wait(), 0)
 
 
+def test_drain_for_a_while(t):
+    """drain --wait says so, with status 124, where jobs still ran when the time was over."""
+    d, c = t.serve()
+    gate = t.gate()
+    c.submit("exec", {"argv": gate.argv()})
+    gate.started()
+    contains(t.ctl("drain", "--wait", "0.1", status=124).err, "still ran")
+    eq(d.wait(), 0)
+
+
 def test_when(t):
     """--not-before takes times as people write them, --expires a duration."""
     _, c = t.serve()

@@ -54,7 +54,8 @@ def test_nothing_fits(t):
                 that(done.err, "%s %r" % (command, words))
         done = t.ctl(command, "label=nobody", status=0)
         eq(done.out, "")
-        contains(done.err, "no job fits")
+        contains(done.err, 'no job fits label="nobody"')
+    contains(t.ctl("list", "label=nobody", status=0).err, "no job fits")
     eq(json.loads(t.ctl("--json", "status", "label=nobody", status=0).out), [])
     eq(json.loads(t.ctl("--json", "cancel", "label=nobody", status=0).out), [])
 

@@ -21,6 +21,7 @@ def test_one_frame(t):
     eq((row[0], row[1], row[2], row[3], row[4]), (str(ident), "running", "exec", "slow", "here"))
     eq(len(workers.splitlines()), 2)
     that(any(line.split("\t")[2] == str(ident) for line in workers.splitlines()), workers)
+    t.ctl("top", "-1", status=0)
     told = json.loads(t.ctl("--json", "top", status=0).out)
     eq(sorted(told), ["queues", "running", "stats"])
     eq([job["id"] for job in told["running"]], [ident])

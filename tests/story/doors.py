@@ -367,8 +367,9 @@ def test_ctl_tls(t):
     address = ["--connect", "127.0.0.1:%d" % port] + good[2:]
     t.ctl(*address, "run", "noop", "1", status=0, socket_option=False)
     for wrong, status, said in ((head + ["--ca", t.path("wrong.pem")] + mine, 77, "certificate"),
-                                (head + ["--ca", "/nowhere"] + mine, 2, "/nowhere"),
-                                (good[:-2], 2, "go together"), (head, 69, ""),
+                                (head + ["--ca", t.path("wrong.pem")] + mine, 77, "--ca FILE names who"),
+                                (head + ["--ca", "/nowhere"] + mine, 2, "/nowhere cannot be used for TLS: No such file"),
+                                (good[:-2], 2, "go together"), (head, 69, "--ca"),
                                 (head + ["--ca", t.path("ca.pem")], 69, "")):
         contains(t.ctl(*wrong, "run", "noop", "1", status=status, socket_option=False).err, said)
 
