@@ -146,6 +146,10 @@ int ctl_say_failure(void)
 		fputs("  Give the token with --token-file FILE or $FUTURED_TOKEN; the daemon's own is the\n"
 		      "  file 'token' in its state folder.\n", stderr);
 		return CTL_DENIED;
+	case FUT_E_KEY_CONFLICT:
+		fputs("  Of a command its environment, folder and input are compared too: --no-env leaves the\n"
+		      "  environment out.\n", stderr);
+		break;
 	case FUT_E_FORBIDDEN:
 		return CTL_DENIED;
 	case FUT_E_NO_SUCH_METHOD:
