@@ -19,6 +19,7 @@
 #include "proto/selection.h"
 
 #define AFTER_MAX 1000 /* parents of a job */
+#define PARENTS_TOLD 160 /* bytes of their ids in a message */
 #define ARGS_SORT_MAX ((size_t)1 << 20) /* args longer than this are compared byte by byte for a key */
 
 struct submit_params {
@@ -339,10 +340,14 @@ submission_reply(struct submission *submission, int64_t first, int64_t count, bo
 static void
 submission_fail_parents(struct request *request, const char *ids)
 {
+	size_t len = strlen(ids) - 2; /* without the brackets */
 	struct text data = {0};
+	char message[256];
 
+	snprintf(message, sizeof(message), "after names jobs that do not exist: %.*s%s", (int)(len < PARENTS_TOLD ? len : PARENTS_TOLD),
+	    ids + 1, len > PARENTS_TOLD ? "…" : "");
 	text_printf(&data, ",\"ids\":%s", ids);
-	request_fail_data(request, RPC_NOT_FOUND, "some of the jobs named in after do not exist", text_span(&data));
+	request_fail_data(request, RPC_NOT_FOUND, message, text_span(&data));
 	text_done(&data);
 }
 

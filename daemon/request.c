@@ -302,7 +302,8 @@ request_fail_ids(struct request *request, const int64_t *ids, size_t n)
 	if (n == 1)
 		snprintf(message, sizeof(message), "there is no job %lld", (long long)ids[0]);
 	else
-		snprintf(message, sizeof(message), "%zu of the jobs named do not exist", n);
+		snprintf(message, sizeof(message), "%zu of the jobs named do not exist: %lld, %lld%s", n, (long long)ids[0],
+		    (long long)ids[1], n > 2 ? ", …" : "");
 	request_fail_data(request, RPC_NOT_FOUND, message, text_span(&data));
 	text_done(&data);
 }
@@ -389,7 +390,8 @@ request_handle(struct peer *peer, struct reply_batch *batch, struct span value)
 	} else if (method->role != ROLE_NONE && peer->role == ROLE_NONE) {
 		request_fail(request, RPC_UNAUTHENTICATED, "say hello with a token first: only hello and ping are answered before");
 	} else if (method->role > peer->role) {
-		request_fail(request, RPC_FORBIDDEN, "%s is not for your role", method->name);
+		request_fail(request, RPC_FORBIDDEN, "%s is for the role %s, and you are %s", method->name,
+		    role_name(method->role), role_name(request->peer->role));
 	} else {
 		method->handle(request, envelope.params);
 	}

@@ -158,7 +158,7 @@ selection_read_id(struct selection *selection, struct span id, const char **ret_
 	if (selection_reserve(selection, 1) < 0)
 		return out_of_memory(ret_what);
 	if (!id_read(id, &selection->asked[0].first))
-		return refuse(ret_what, "must be a job id: an integer from 1 to 2^53-1");
+		return refuse(ret_what, "id must be a job id: an integer from 1 to 2^53-1");
 	selection->asked[0].last = selection->asked[0].first;
 	selection->n_asked = 1;
 	selection->single = true;
@@ -173,7 +173,7 @@ selection_read_ids(struct selection *selection, struct span ids, const char **re
 	struct span value;
 
 	if (n == 0)
-		return refuse(ret_what, "must be an array of one or more job ids and ranges");
+		return refuse(ret_what, "ids must be an array of one or more job ids and ranges");
 	if (selection_reserve(selection, n) < 0)
 		return out_of_memory(ret_what);
 	jsonspan_iter_init(&iter, ids);
@@ -182,7 +182,7 @@ selection_read_ids(struct selection *selection, struct span ids, const char **re
 		bool is_range = jsonspan_type(value) == JSONSPAN_STRING;
 
 		if (is_range ? !range_read(value, range) : !id_read(value, &range->first))
-			return refuse(ret_what, "must hold job ids from 1 and ranges as strings (\"5-9\") alone");
+			return refuse(ret_what, "ids must hold job ids from 1 and ranges, the lower end first, as strings (\"5-9\") alone");
 		if (!is_range)
 			range->last = range->first;
 		selection->is_range[selection->n_asked++] = is_range;
@@ -201,7 +201,7 @@ names_read(struct span value, char ***ret_names, size_t *ret_n, const char **ret
 	int result;
 
 	if (n == 0)
-		return refuse(ret_what, "a member is an empty array");
+		return refuse(ret_what, "filter has a member with an empty array");
 	*ret_names = calloc(n, sizeof(**ret_names));
 	if (*ret_names == NULL)
 		return out_of_memory(ret_what);
@@ -213,7 +213,7 @@ names_read(struct span value, char ***ret_names, size_t *ret_n, const char **ret
 		if (result == -2)
 			return out_of_memory(ret_what);
 		if (result < 0)
-			return refuse(ret_what, "a member must be a string or an array of strings");
+			return refuse(ret_what, "each member of filter must be a string or an array of strings");
 		(*ret_n)++;
 	}
 	return 0;
@@ -232,7 +232,7 @@ states_read(struct span value, unsigned *ret_states, const char **ret_what)
 		if (job_state_parse(names[i], &state) == 0)
 			*ret_states |= 1U << state;
 		else
-			result = refuse(ret_what, "state must be pending, running, succeeded, failed or cancelled");
+			result = refuse(ret_what, "filter: state must be pending, running, succeeded, failed or cancelled");
 	}
 	names_free(names, n);
 	return result;
@@ -251,7 +251,7 @@ filter_read_member(struct selection_filter *filter, struct span key, struct span
 		return names_read(value, &filter->labels, &filter->n_labels, ret_what);
 	if (jsonspan_is(key, "owner"))
 		return names_read(value, &filter->owners, &filter->n_owners, ret_what);
-	return refuse(ret_what, "may have the members state, task, queue, label and owner alone");
+	return refuse(ret_what, "filter may have the members state, task, queue, label and owner alone");
 }
 
 int
@@ -263,7 +263,7 @@ selection_filter_read(struct span filter, struct selection_filter *ret_filter, c
 	int result = 0;
 
 	if (jsonspan_type(filter) != JSONSPAN_OBJECT)
-		return refuse(ret_what, "must be an object");
+		return refuse(ret_what, "filter must be an object");
 	jsonspan_iter_init(&iter, filter);
 	while (result == 0 && jsonspan_next_member(&iter, &key, &value))
 		result = filter_read_member(&read, key, value, ret_what);
@@ -298,7 +298,7 @@ selection_read(struct span id, struct span ids, struct span filter, uint64_t max
 		if (result == 0)
 			result = selection_normalise(&selection, max);
 		if (result == RPC_TOO_LARGE)
-			*ret_what = "names more jobs than a selection may hold";
+			*ret_what = "the call names more jobs than a selection may hold";
 	}
 	if (result == 0) {
 		*ret_selection = selection;

@@ -328,6 +328,7 @@ def test_unknown_parents(t):
     for method, params in (("submit", {}), ("run", {}), ("map", {"items": [[1], [2]]})):
         error = refused("not_found", c.call, method, dict(params, task="noop", after=[known, 4000, 77, 4001]))
         eq(error["data"]["ids"], [4000, 77, 4001])
+        eq(error["message"], "after names jobs that do not exist: 4000,77,4001")
         refused("not_found", c.call, method, dict(params, task="noop", after=[2 ** 53 - 1], after_policy="finished"))
     following = c.submit("noop")
     refused("not_found", c.call, "submit", task="noop", after=[following + 1])
