@@ -169,6 +169,8 @@ void
 sq_schema_close(struct sq_db *db)
 {
 	sq_statements_finalize(db);
+	if (db->broken) /* its checkpoint would sync again what has failed */
+		sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close(db->sqlite);
 	sq_names_done(&db->names);
 	free(db->ends);

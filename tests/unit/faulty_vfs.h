@@ -15,6 +15,7 @@ enum fault_kind { FAULT_WRITE, FAULT_SYNC, FAULT_READ, FAULT_KINDS };
 struct fault {
 	atomic_int in;
 	atomic_int code;
+	atomic_int struck; /* how many have failed since it was set */
 };
 
 static struct fault faults[FAULT_KINDS];
@@ -24,6 +25,7 @@ static inline void
 fault_set(enum fault_kind kind, int in, int code)
 {
 	atomic_store(&faults[kind].code, code);
+	atomic_store(&faults[kind].struck, 0);
 	atomic_store(&faults[kind].in, in);
 }
 
@@ -34,6 +36,8 @@ fault_strikes(enum fault_kind kind)
 
 	if (in > 1)
 		atomic_store(&faults[kind].in, in - 1);
+	if (in == 1)
+		atomic_fetch_add(&faults[kind].struck, 1);
 	return in == 1 ? atomic_load(&faults[kind].code) : SQLITE_OK;
 }
 

@@ -189,6 +189,25 @@ START_TEST(a_failed_write_is_unknown)
 }
 END_TEST
 
+/* Neither by a later commit nor by the end: a second one might succeed without having written what the first has lost. */
+START_TEST(a_failed_sync_is_not_tried_again)
+{
+	struct spec one = template(1), two = template(2);
+
+	put_now(&one, STORE_READY, 0);
+	put(&two, STORE_READY);
+	fault_set(FAULT_SYNC, 1, SQLITE_IOERR_FSYNC);
+	ck_assert_int_eq(commit_any(), STORE_UNKNOWN);
+	ck_assert_int_eq(commit_any(), STORE_UNKNOWN);
+	store_batch_clear(&batch);
+	close_store();
+	ck_assert_int_eq(atomic_load(&faults[FAULT_SYNC].struck), 1);
+	fault_set(FAULT_SYNC, 0, SQLITE_OK);
+	open_store();
+	check_place(1, STORE_READY, JOB_PENDING);
+}
+END_TEST
+
 /* The checkpoint's sync is as good as a commit's. */
 START_TEST(a_failed_checkpoint_is_unknown)
 {
@@ -248,6 +267,7 @@ main(void)
 	tcase_add_test(tests, opens_without_room);
 	tcase_add_test(tests, a_failed_sync_is_unknown);
 	tcase_add_test(tests, a_failed_write_is_unknown);
+	tcase_add_test(tests, a_failed_sync_is_not_tried_again);
 	tcase_add_test(tests, a_failed_checkpoint_is_unknown);
 	tcase_add_test(tests, a_failed_read_is_told);
 	suite_add_tcase(suite, tests);
