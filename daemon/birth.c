@@ -229,6 +229,9 @@ birth_spawner(struct birth *birth)
 
 /* ---- store ----------------------------------------------------------------------------------------------------------------- */
 
+static const char birth_what_to_do[] = ". Start the futured that wrote it; or put a copy of it and of its -wal in its place; or move both away, "
+				       "to begin with an empty store";
+
 static int
 birth_store(struct birth *birth)
 {
@@ -249,7 +252,7 @@ birth_store(struct birth *birth)
 	birth->loop = loop_new();
 	result = store_sqlite.open(birth->loop, &config, &birth->store, &birth->opened, &reason);
 	if (result != STORE_OPEN_OK) {
-		birth_fail(0, "%s: %s", path, reason);
+		birth_fail(0, "%s: %s%s", path, reason, result == STORE_OPEN_CORRUPT ? birth_what_to_do : "");
 		free(reason);
 		free(path);
 		return result == STORE_OPEN_CORRUPT ? EXIT_CORRUPT : EXIT_STORE;

@@ -140,6 +140,7 @@ libdaemon_la_SOURCES = \
 	daemon/store_sqlite/scan.c \
 	daemon/store_sqlite/schema.c \
 	daemon/store_sqlite/settings.c \
+	daemon/store_sqlite/sound.c \
 	daemon/store_sqlite/statements.c \
 	daemon/store_sqlite/survey.c \
 	daemon/store_sqlite/thread.c \

@@ -23,6 +23,7 @@ EXTRA_DIST += \
 	tests/units.py
 
 include tests/bench/local.mk
+include tests/fault/local.mk
 
 if HAVE_CHECK
 include tests/unit/local.mk

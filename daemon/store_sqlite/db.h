@@ -4,7 +4,7 @@
  *
  * A file each: schema (the tables, making and opening the file), statements (all SQL, prepared once), names (texts as
  * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, expire, gate, fan, fill, webhook,
- * settings (the members of a batch), commit (the transaction around them), checkpoint (when the log goes into the database), scan and survey
+ * settings (the members of a batch), commit (the transaction around them), sound (whether a row can be what was written), checkpoint (when the log goes into the database), scan and survey
  * (reads), recover (what an earlier daemon left), thread.
  *
  * struct sq_db is used by one thread at a time: by the one that opens, then by the journal thread, then by the one that
@@ -273,6 +273,7 @@ struct sq_db {
 	int log_frames;	  /* pages in the write-ahead log … */
 	int log_commits;  /* … and commits since it was last begun */
 	int log_failed;	  /* pages in it when it could not be emptied */
+	bool checked;	  /* it is so small that all of it was looked at when it was opened */
 	bool lazy_sync;	  /* commits do not wait for the disk */
 	bool broken;	  /* a write failed, nobody knows how much of it was done: no more commits */
 	char reason[256]; /* why */
@@ -376,7 +377,7 @@ int sq_ends_put(struct sq_db *db, int64_t id, bool webhook, const struct store_e
 char *sq_error_text(const char *format, int attempt);
 
 /* The spec of a row of job whose columns SQ_JOB_COLUMNS begin at column first: one reference, the caller's. NULL:
- * corrupt. */
+ * corrupt, and db->failure says what is wrong. */
 struct spec *sq_spec(struct sq_db *db, sqlite3_stmt *row, int first);
 /* The same as fields of *spec; texts point into the row, task, queue and owner into names. */
 int sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec);
@@ -392,6 +393,13 @@ enum sq_flag {
 	SQ_AFTER_FAILED = 32,
 };
 #define SQ_BACKOFF_USUAL 1000
+
+/* sound: a value that is JSON; a text that is UTF-8, or NULL; what of a spec is neither, or NULL. */
+bool sq_sound_json(struct span value);
+bool sq_sound_text(const char *text);
+const char *sq_unsound_spec(const struct spec *spec);
+/* Looks at the jobs: the row, the result, that it stands in one place; as many as a tenth of a second lets it. */
+int sq_sound_jobs(struct sq_db *db);
 
 /* Text columns of a row. */
 struct span sq_column_span(sqlite3_stmt *row, int column);

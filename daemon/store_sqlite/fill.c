@@ -18,9 +18,10 @@ sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
 {
 	const struct sq_line *line = sq_names_get_line(&db->names, sqlite3_column_int64(row, first + 1));
 	int64_t flags = sqlite3_column_int64(row, first + 3);
+	const char *unsound;
 
 	if (line == NULL)
-		return -1;
+		return sq_fail_corrupt(db, "job %lld is in no line", (long long)sqlite3_column_int64(row, first));
 	*spec = (struct spec){
 	    .id = sqlite3_column_int64(row, first),
 	    .task = sq_names_get_text(&db->names, sqlite3_column_int64(row, first + 2)),
@@ -54,7 +55,10 @@ sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
 	};
 	if (spec->backoff_ms == SPEC_NONE)
 		spec->backoff_ms = SQ_BACKOFF_USUAL;
-	return spec->task != NULL ? 0 : -1;
+	unsound = sq_unsound_spec(spec);
+	if (unsound != NULL)
+		return sq_fail_corrupt(db, "job %lld is not sound: %s", (long long)spec->id, unsound);
+	return 0;
 }
 
 struct spec *
@@ -72,7 +76,7 @@ fill_read(struct sq_db *db, sqlite3_stmt *row, struct store_ready *ret_row)
 	struct spec *spec = sq_spec(db, row, 1);
 
 	if (spec == NULL)
-		return sq_fail_corrupt(db, "a pending job has no sound row in job");
+		return -1;
 	*ret_row = (struct store_ready){.spec = spec, .attempts = sqlite3_column_int(row, 0)};
 	return 0;
 }

@@ -106,7 +106,9 @@ recover_one(struct recover *recover, sqlite3_stmt *row)
 	struct spec spec;
 
 	if (sq_spec_read(recover->db, row, 4, &spec) < 0)
-		return sq_fail_corrupt(recover->db, "a running job has no sound row in job");
+		return -1;
+	if (sqlite3_column_bytes(row, 3) > 0 && !sq_sound_json(sq_column_span(row, 3)))
+		return sq_fail_corrupt(recover->db, "job %lld is not sound: the cancel that was asked", (long long)spec.id);
 	if (sqlite3_column_type(row, 3) != SQLITE_NULL)
 		return recover_end_cancelled(recover, &spec, &end, sq_column_span(row, 3));
 	if (spec.idempotent && end.attempt < spec.max_attempts)

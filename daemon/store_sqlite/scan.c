@@ -287,7 +287,7 @@ scan_read_spec(struct sq_scan *scan, sqlite3_stmt *row, struct spec *spec)
 	const struct sq_line *line = sq_names_get_line(names, line_id);
 
 	if (line == NULL)
-		return -1;
+		return sq_fail_corrupt(scan->db, "job %lld is in no line", (long long)sqlite3_column_int64(row, 0));
 	if (scan->copied_line != line_id) {
 		scan->owner = scan_copy_text(scan, sq_names_get_text(names, line->owner));
 		scan->queue = scan_copy_text(scan, sq_names_get_text(names, line->queue));
@@ -297,6 +297,8 @@ scan_read_spec(struct sq_scan *scan, sqlite3_stmt *row, struct spec *spec)
 		*spec = (struct spec){.id = sqlite3_column_int64(row, 0), .pool = line->pool};
 		spec->args = scan_copy_span(scan, sq_column_span(row, SQ_JOB_COLUMNS - 1));
 		spec->owner = scan->owner;
+		if (spec->args.at != NULL && !sq_sound_json(spec->args))
+			return sq_fail_corrupt(scan->db, "job %lld is not sound: its args", (long long)spec->id);
 		return 0;
 	}
 	if (sq_spec_read(scan->db, row, 0, spec) < 0)
@@ -395,8 +397,12 @@ scan_add(struct sq_scan *scan, sqlite3_stmt *row)
 	if (!scan_wants(scan, ret->state))
 		return 0;
 	if (scan_read_spec(scan, row, &ret->spec) < 0)
-		return sq_fail_corrupt(scan->db, "job %lld is not sound", (long long)ret->id);
+		return -1;
+	if ((read->fields & STORE_FIELD_ARGS) != 0 && ret->spec.args.at == NULL)
+		return sq_fail_corrupt(scan->db, "job %lld has no args", (long long)ret->id);
 	ret->json = scan_copy_span(scan, sq_column_span(row, COLUMN_JSON));
+	if (ret->json.at != NULL && !sq_sound_json(ret->json))
+		return sq_fail_corrupt(scan->db, "job %lld is not sound: its result or error", (long long)ret->id);
 	read->n_rows++;
 	if (read->n_rows >= read->max_rows || scan->bytes >= read->max_bytes)
 		scan->stop = SCAN_FULL;

@@ -22,7 +22,7 @@
 #define SCHEMA_APPLICATION 0x46555455 /* "FUTU" */
 #define SCHEMA_VERSION	   1
 #define SCHEMA_PAGE_SIZE   4096
-/* Up to here a full check takes some 30 ms, so each start makes it. */
+/* Up to here a full check takes some 60 ms, so each start makes it. */
 #define SCHEMA_CHECK_BYTES (8 << 20)
 
 #define TEXT_OF(x)  TEXT_OF_(x)
@@ -339,7 +339,7 @@ schema_look_for_log(const char *path, char **ret_reason)
 }
 
 static int
-schema_quick_check(struct sq_db *db)
+schema_check_all(struct sq_db *db)
 {
 	sqlite3_stmt *statement;
 	int64_t pages;
@@ -349,7 +349,7 @@ schema_quick_check(struct sq_db *db)
 		return -1;
 	if (pages > SCHEMA_CHECK_BYTES / SCHEMA_PAGE_SIZE)
 		return 0;
-	rc = sqlite3_prepare_v2(db->sqlite, "PRAGMA quick_check(1)", -1, &statement, NULL);
+	rc = sqlite3_prepare_v2(db->sqlite, "PRAGMA integrity_check(1)", -1, &statement, NULL);
 	if (rc != SQLITE_OK)
 		return sq_fail(db, rc);
 	rc = sqlite3_step(statement);
@@ -359,6 +359,7 @@ schema_quick_check(struct sq_db *db)
 		sq_fail_corrupt(db, "%s", (const char *)sqlite3_column_text(statement, 0));
 	else
 		result = 0;
+	db->checked = result == 0;
 	sqlite3_finalize(statement);
 	return result;
 }
@@ -407,6 +408,10 @@ schema_read_meta(struct sq_db *db)
 		return -1;
 	if (db->top < db->meta.high_water)
 		db->top = db->meta.high_water;
+	if (db->meta.high_water < 0 || db->meta.seq_reserved < 0 || db->top >= SELECTION_ID_MAX ||
+	    db->meta.seq_reserved >= SELECTION_ID_MAX || db->meta.incarnation < 0 || db->meta.incarnation >= SELECTION_ID_MAX ||
+	    strspn(db->store_id, "0123456789abcdef") != 32)
+		return sq_fail_corrupt(db, "meta is not sound");
 	db->seq = db->meta.seq_reserved;
 	db->saved = db->meta;
 	return 0;
@@ -436,7 +441,9 @@ schema_verify(struct sq_db *db, char **ret_reason)
 	}
 	if (sq_feed_register(db) < 0 || sq_scan_register(db) < 0 || sq_statements_prepare(db) < 0)
 		return sq_schema_explain(db, "has not the tables of its version", ret_reason);
-	if (schema_quick_check(db) < 0 || schema_read_meta(db) < 0 || sq_names_load(db) < 0 || sq_gate_look(db) < 0)
+	if (schema_check_all(db) < 0 || schema_read_meta(db) < 0 || sq_names_load(db) < 0 || sq_gate_look(db) < 0)
+		return sq_schema_explain(db, "is damaged", ret_reason);
+	if (db->checked && sq_sound_jobs(db) < 0)
 		return sq_schema_explain(db, "is damaged", ret_reason);
 	return STORE_OPEN_OK;
 }
