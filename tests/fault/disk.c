@@ -10,8 +10,10 @@
  * `disk.py` makes of them, after everything was killed, what the next start finds. A real disk may keep more than was synced: disk.py mixes.
  *
  * $DISK_SYNC_MS makes each sync take so long, as on a slow disk: what hastens ahead of it is seen. $DISK_FAIL is `write N ERRNO [once]` or
- * `sync N ERRNO [once]`: the Nth call, counted over the daemon's whole life, and all behind it (or it alone) fail so. $DISK_COUNT names a file to
- * which, at each sync, the numbers of writes and syncs so far are written.
+ * `sync N ERRNO [once]`: the Nth call (a sync of the folder is one too), counted over the daemon's whole life, and all behind it (or it alone)
+ * fail so, until there is a file $DISK_HEALED; a negative ERRNO is a signal that ends the daemon in place of the call. $DISK_COUNT names a file
+ * to which, at each sync, the numbers of writes and syncs so far are written. To $DISK_TOLD a line is added for each call that failed, and for
+ * each sync of a file, other than one that is still being made (….new), of which a sync had failed before.
  *
  * It knows what SQLite does with its files (pwrite, one thread, no maps) and no more. Not for builds with sanitizers.
  */
@@ -22,6 +24,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,12 +42,13 @@ struct dirty {
 	unsigned char *bits;
 	size_t n; /* pieces that bits has room for */
 	off_t cut; /* truncated to this since the last sync; -1: was not */
+	int sync_failed;
 	struct dirty *next;
 };
 
 static struct dirty *files;
 static struct dirty *by_fd[FDS];
-static char is_folder[FDS];
+static char is_folder[FDS], is_new[FDS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static long n_writes, n_syncs;
 
@@ -95,6 +99,7 @@ note_open(int fd, const char *path)
 	pthread_mutex_lock(&lock);
 	by_fd[fd] = NULL;
 	is_folder[fd] = strcmp(path, setting("DISK_DIR")) == 0;
+	is_new[fd] = strstr(path, ".new") != NULL;
 	if (is_ours(path) && fstat(fd, &st) == 0) {
 		for (file = files; file != NULL && file->inode != st.st_ino; file = file->next)
 			;
@@ -118,6 +123,27 @@ of_fd(int fd)
 
 /* ---- faults --------------------------------------------------------------------------------- */
 
+static void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void
+tell(const char *format, ...)
+{
+	const char *path = setting("DISK_TOLD");
+	char text[128];
+	va_list args;
+	int fd, len;
+
+	if (path[0] == '\0')
+		return;
+	va_start(args, format);
+	len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	fd = REAL(open)(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	if (fd < 0 || REAL(write)(fd, text, (size_t)len) != len)
+		abort();
+	REAL(close)(fd);
+}
+
 /* Whether this call is to fail; errno is set then. */
 static int
 fails(const char *kind, long number)
@@ -128,8 +154,11 @@ fails(const char *kind, long number)
 
 	if (sscanf(setting("DISK_FAIL"), "%7s %ld %d %7s", wanted, &from, &error, once) < 3 || strcmp(wanted, kind) != 0)
 		return 0;
-	if (number < from || (once[0] != '\0' && number > from))
+	if (number < from || (once[0] != '\0' && number > from) || access(setting("DISK_HEALED"), F_OK) == 0)
 		return 0;
+	tell("%s %ld failed\n", kind, number);
+	if (error < 0)
+		kill(getpid(), -error);
 	errno = error;
 	return 1;
 }
@@ -314,10 +343,12 @@ sync_it(int fd, int (*real_sync)(int fd))
 	if (ms > 0)
 		poll(NULL, 0, ms);
 	pthread_mutex_lock(&lock);
-	if (file != NULL) {
-		failed = fails("sync", ++n_syncs);
-		tell_counts();
-	}
+	failed = fails("sync", ++n_syncs);
+	tell_counts();
+	if (file != NULL && file->sync_failed && !is_new[fd])
+		tell("synced again after a sync that failed\n");
+	if (file != NULL && failed)
+		file->sync_failed = 1;
 	if (!failed && setting("DISK_SHADOW")[0] != '\0') {
 		if (file != NULL)
 			sync_file(fd, file);
@@ -372,7 +403,7 @@ close(int fd)
 	if (fd >= 0 && fd < FDS) {
 		pthread_mutex_lock(&lock);
 		by_fd[fd] = NULL;
-		is_folder[fd] = 0;
+		is_folder[fd] = is_new[fd] = 0;
 		pthread_mutex_unlock(&lock);
 	}
 	return REAL(close)(fd);
