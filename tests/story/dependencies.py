@@ -2,6 +2,8 @@
 after: jobs that come after others, by each policy; what can no longer be; chains, crowds, crashes, and ids that are none.
 """
 
+import os
+import resource
 import time
 
 from harness import eq, error_of, options, refused, that, wait_for, within
@@ -377,3 +379,23 @@ def test_bad_after(t):
             eq(error["data"]["param"], "after_policy", "for %r" % (wrong,))
     job = c.run("noop", after=[], after_policy="failed")
     eq((job["state"], job["after"]), ("succeeded", []))
+
+
+def test_no_room_amid_the_children(t):
+    """Where the disk has no room while thousands of children are let go, each of them goes once when there is room again."""
+    d, c = t.serve()
+    soft, hard = resource.prlimit(d.pid, resource.RLIMIT_FSIZE)
+    for more in (4096, 40000, 120000, 400000):
+        parent, gate = held(t, c)
+        told = c.call("map", task="noop", items=[[i] for i in range(2500)], after=[parent])
+        refusals = d.log().count("did not go through")
+        size = os.path.getsize(os.path.join(d.state, "futured.db-wal"))
+        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (size + more, hard))
+        gate.release()
+        wait_for(lambda: d.log().count("did not go through") > refusals or pending(d) == (0, 0), "there is no room, or all have ended")
+        resource.prlimit(d.pid, resource.RLIMIT_FSIZE, (soft, hard))
+        ids = ["%d-%d" % (told["first"], told["first"] + 2499)]
+        done = c.call("await", ids=ids, jobs=False, wait=within(60))
+        eq((done["timed_out"], done["counts"]["succeeded"]), (False, 2500))
+        eq(pending(d), (0, 0))
+    that("did not go through" in d.log(), "there was no room")

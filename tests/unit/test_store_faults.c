@@ -148,6 +148,61 @@ START_TEST(opens_without_room)
 }
 END_TEST
 
+/* A share of the children that cannot be written is done again, each child once, from whatever write on there was no room. */
+START_TEST(full_amid_the_fan_out)
+{
+	static bool seen[2600];
+	struct spec parent = template(1), map = template(2);
+	char items[2 * 2500 + 2];
+	size_t freed = 0;
+	int refused = 0;
+
+	for (size_t i = 0; i < 2500; i++)
+		memcpy(items + 1 + 2 * i, "1,", 2);
+	items[0] = '[';
+	items[sizeof(items) - 2] = ']';
+	map.after = SPAN_LIT("[1]");
+	map.args = SPAN_NONE;
+	put_now(&parent, STORE_RUNNING, 7);
+	put(&map, STORE_WAITING)->items = (struct span){items, sizeof(items) - 1};
+	batch.put[0].count = 2500;
+	commit();
+	store_batch_clear(&batch);
+	finish(&parent, 7);
+	for (int in = 1; freed < 2500; in += 5) {
+		fault_set(FAULT_WRITE, in, SQLITE_FULL);
+		if (commit_any() == STORE_COMMITTED) {
+			in = 1;
+		} else {
+			ck_assert_int_eq(batch.verdict, STORE_FULL);
+			ck_assert_uint_eq(batch.promote.n_rows, 0);
+			refused++;
+		}
+		fault_set(FAULT_WRITE, 0, SQLITE_OK);
+		for (size_t i = 0; i < batch.promote.n_rows; i++, freed++) {
+			int64_t id = batch.promote.rows[i].spec->id;
+
+			ck_assert_msg(!seen[id], "%d is free twice", (int)id);
+			seen[id] = true;
+		}
+		free_rows(&batch.promote.rows, &batch.promote.n_rows);
+		if (batch.verdict == STORE_COMMITTED)
+			store_batch_clear(&batch);
+		if (batch.n_finish == 0)
+			batch.promote = (struct store_promote){.wanted = true, .now_ms = now_ms, .n = 1000};
+	}
+	ck_assert_int_gt(refused, 5);
+	store_batch_clear(&batch);
+	check_place(2, STORE_READY, JOB_PENDING);
+	check_place(2501, STORE_READY, JOB_PENDING);
+	reopen_store();
+	ck_assert_uint_eq(opened.n_lines, 1);
+	ck_assert_int_eq(opened.lines[0].ready, 2500);
+	ck_assert_uint_eq(opened.n_delayed, 0);
+	ck_assert_int_eq(opened.next_due_ms, SPEC_NONE);
+}
+END_TEST
+
 /* ---- faults ----------------------------------------------------------------------------------------------- */
 
 /* Nobody knows what a failed write or sync has left: nothing is tried again on that connection. */
@@ -265,6 +320,7 @@ main(void)
 	tcase_add_test(tests, full_at_any_write_applies_nothing);
 	tcase_add_test(tests, a_limit_of_the_kernel_is_no_room);
 	tcase_add_test(tests, opens_without_room);
+	tcase_add_test(tests, full_amid_the_fan_out);
 	tcase_add_test(tests, a_failed_sync_is_unknown);
 	tcase_add_test(tests, a_failed_write_is_unknown);
 	tcase_add_test(tests, a_failed_sync_is_not_tried_again);

@@ -201,6 +201,36 @@ START_TEST(a_damaged_page_is_no_crash)
 }
 END_TEST
 
+/* SQLite does not notice it, and a daemon would look into what is not JSON. */
+START_TEST(a_turned_bit_is_not_believed)
+{
+	static const char *const args[] = {"[\"believed\"]", "{\"no\":1}"};
+	struct spec spec = template(1);
+	char *bytes, *at;
+	size_t len;
+
+	for (int i = 0; i < 2; i++) {
+		spec.id = i + 1;
+		spec.args = (struct span){args[i], strlen(args[i])};
+		put_now(&spec, STORE_READY, 0);
+	}
+	close_store();
+	bytes = slurp(&len);
+	for (int i = 0; i < 2; i++) {
+		at = memmem(bytes, len, args[i], strlen(args[i]));
+		ck_assert_ptr_nonnull(at);
+		at[1] ^= 1;
+		spill(bytes, len);
+		check_refused("its args");
+		at[1] ^= 1;
+	}
+	spill(bytes, len);
+	open_store();
+	check_place(2, STORE_READY, JOB_PENDING);
+	free(bytes);
+}
+END_TEST
+
 START_TEST(a_log_alone_is_refused)
 {
 	char log[80], moved[80], *reason = NULL;
@@ -293,6 +323,7 @@ main(void)
 	tcase_add_test(tests, no_database_is_refused);
 	tcase_add_test(tests, a_truncated_file_is_refused);
 	tcase_add_test(tests, a_damaged_page_is_no_crash);
+	tcase_add_test(tests, a_turned_bit_is_not_believed);
 	tcase_add_test(tests, a_log_alone_is_refused);
 	tcase_add_test(tests, what_cannot_be_opened_has_failed);
 	tcase_add_test(tests, a_half_made_file_is_made_anew);
