@@ -33,6 +33,7 @@
 #include "daemon/loop.h"
 #include "daemon/mem.h"
 #include "daemon/notify.h"
+#include "daemon/orphans.h"
 #include "daemon/outfile.h"
 #include "daemon/proctree.h"
 #include "daemon/retention.h"
@@ -82,6 +83,7 @@ struct birth {
 	struct listener *listeners[ACTIVATION_MAX + 2];
 	size_t n_listeners;
 	struct retention *retention;
+	struct orphans *orphans;
 	struct event *signals[3];
 	struct event *drain_timer;
 	struct event *watchdog;
@@ -493,6 +495,7 @@ birth_dispatch(struct birth *birth)
 	    .retention_ms = config->retention_ms,
 	    .done = birth_webhook_done,
 	    .arg = birth});
+	birth->orphans = orphans_new(server->dispatch, server->outfiles, birth->output_dir, birth->opened.next_id);
 	store_opened_done(&birth->opened);
 	dispatch_start(server->dispatch);
 	return 0;
@@ -628,6 +631,7 @@ static void
 birth_end(struct birth *birth)
 {
 	birth_tell_drainers(birth, false);
+	orphans_stop(birth->orphans);
 	for (size_t i = 0; i < birth->n_listeners; i++)
 		listener_close(birth->listeners[i]);
 	if (birth->sessions != NULL)
@@ -641,6 +645,7 @@ birth_end(struct birth *birth)
 		loop_deliver(birth->loop); /* what threads posted before they ended */
 	webhooks_free(birth->server.webhooks);
 	retention_free(birth->retention);
+	orphans_free(birth->orphans);
 	if (birth->server.outfiles != NULL)
 		outfiles_free(birth->server.outfiles);
 	waiters_free(birth->server.waiters);

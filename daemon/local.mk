@@ -85,6 +85,8 @@ libdaemon_la_SOURCES = \
 	daemon/netaddr.h \
 	daemon/notify.c \
 	daemon/notify.h \
+	daemon/orphans.c \
+	daemon/orphans.h \
 	daemon/outcome.c \
 	daemon/outcome.h \
 	daemon/outfile.c \

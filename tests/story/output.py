@@ -188,3 +188,26 @@ def test_a_client_that_does_not_read(t):
     that(len(first["data"]) > 0 and first["offset"] == 0, "%r" % first["next"])
     for one in asked[1:]:
         that(slow.answer(one)["next"] > 0, "each is answered")
+
+
+def test_files_of_nobody(t):
+    """A start deletes the output of jobs that are gone, as a daemon leaves it that dies amid a forget, and nothing else."""
+    d, c = t.serve()
+    files = os.path.join(d.state, "output")
+    kept = c.run("exec", t.sh("echo kept; echo and this >&2"))["id"]
+    told = c.call("map", task="noop", items=[[]] * 1500)
+    gone = range(told["first"], told["first"] + told["count"])
+    ids = ["%d-%d" % (gone[0], gone[-1])]
+    c.call("await", ids=ids, jobs=False, wait=within(60))
+    c.call("forget", ids=ids)
+    last = c.run("exec", t.sh("echo last"))["id"]
+    d.kill()
+    others = {"%d.out" % kept, "%d.err" % kept, "%d.out" % last, "note", "x.out", "%d.out" % (last + 1000), "%d.old" % gone[0]}
+    for name in {"%d.%s" % (ident, end) for ident in gone for end in ("out", "err")} | others:
+        if not os.path.exists(os.path.join(files, name)):
+            t.write(os.path.join(files, name), "x")
+    d.start()
+    c = t.client()
+    wait_for(lambda: set(os.listdir(files)) == others, "what belongs to no job is gone")
+    eq((c.call("output", id=kept, stream="stdout")["data"], c.call("output", id=last, stream="stdout")["data"]), ("kept\n", "last\n"))
+    eq(c.run("exec", t.sh("echo on"))["result"]["stdout"], "on\n")
