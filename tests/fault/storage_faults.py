@@ -97,7 +97,7 @@ class Session:
         self.t = story
         self.client = None
         self.jobs = dict((book or {}).get("jobs", {}))
-        self.refused, self.unknown = set(), {}  # labels; label -> (method, params)
+        self.refused, self.unknown, self.kinds = set(), {}, {}  # labels; label -> (method, params); label -> kind
         self.paused = self.forgotten = None
         self.starts = story.path("starts")
         self.words = collections.Counter()
@@ -125,16 +125,18 @@ class Session:
 
     def submit(self, label, method="submit", kind="noop", **params):
         params = dict({"task": "noop"}, **params, label=label, key=label)
+        self.kinds[label] = kind
         result = self.ask(method, params, label)
         if result is None:
             return None
-        self.acknowledge(label, result, kind, params.get("delay") == FAR or params.get("queue") == "q")
+        self.acknowledge(label, params, result)
         return self.jobs[label]["first"]
 
-    def acknowledge(self, label, result, kind="noop", stays=False):
+    def acknowledge(self, label, params, result):
         first, count = (result["id"], 1) if "id" in result else (result["first"], result["count"])
         self.refused.discard(label)
-        self.jobs[label] = {"first": first, "count": count, "kind": kind, "stays": stays, "cancelled": False, "seen": {}}
+        self.jobs[label] = {"first": first, "count": count, "kind": self.kinds[label], "cancelled": False, "seen": {},
+                            "stays": params.get("delay") == FAR or params.get("queue") == "q"}
 
     def command(self, label, kind, then="exit 0", **params):
         script = self.t.sh("echo %s >> %s; %s" % (label, self.starts, then))
@@ -305,7 +307,7 @@ class Case:
         daemon.start()
         c = session.client = self.t.client()
         for label, (method, params) in session.unknown.items():
-            session.acknowledge(label, c.call(method, params), "once" if label == "once" else "noop", params.get("delay") == FAR or params.get("queue") == "q")
+            session.acknowledge(label, params, c.call(method, params))
         ids = session.ids(stays=True)
         eq(len(session.look(ids)), sum(entry["count"] for entry in session.jobs.values()), "all that was acknowledged is there")
         session.settle()
@@ -349,7 +351,6 @@ def make_template(given):
         session.submit("before", args=[1])
         session.submit("long ago", delay=FAR)
         session.submit("many before", "map", items=[[i] for i in range(40)], delay=FAR)
-        session.jobs["many before"]["stays"] = True
         session.settle()
         session.command("cut off once", "once", then=held)
         session.command("cut off thrice", "thrice", then="[ $FUTURED_ATTEMPT -gt 1 ] || " + held, max_attempts=3, backoff=0.01)
