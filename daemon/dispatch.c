@@ -104,11 +104,28 @@ dispatch_want_fill(struct dispatch *dispatch, struct line *line)
 	line_fill_begin(line, fill);
 }
 
+/* An older daemon may have run it elsewhere; and what is read of a damaged store may be anything. */
+static bool
+dispatch_fits(const struct task *task, uint8_t pool)
+{
+	switch (task->kind) {
+	case TASK_FUNCTION:
+		return pool == POOL_CPU;
+	case TASK_COMMAND:
+		return pool == POOL_CPU || pool == POOL_PROCESSES;
+	case TASK_BLOCKING:
+		return pool == POOL_THREADS;
+	case TASK_WAIT:
+		return pool == POOL_WAITS;
+	}
+	return false;
+}
+
 struct job *
 dispatch_adopt(struct dispatch *dispatch, const struct store_ready *row)
 {
 	const struct task *task = task_find_name(dispatch->config.tasks, row->spec->task);
-	struct job *job = job_new(&dispatch->jobs, row->spec, task);
+	struct job *job = job_new(&dispatch->jobs, row->spec, task != NULL && dispatch_fits(task, row->spec->pool) ? task : NULL);
 
 	job->queue = queues_get(&dispatch->queues, row->spec->queue);
 	job->attempts = row->attempts;
@@ -123,7 +140,7 @@ dispatch_adopt(struct dispatch *dispatch, const struct store_ready *row)
 static void
 dispatch_end_taskless(struct dispatch *dispatch, struct job *job)
 {
-	outcome_set_error(&job->outcome, JOB_ERROR_TASK_ERROR, "this daemon has no task %s any more", job->spec->task);
+	outcome_set_error(&job->outcome, JOB_ERROR_TASK_ERROR, "this daemon has no task %s any more, or runs it in another place", job->spec->task);
 	dispatch_begin_attempt(dispatch, job);
 	job->attempts--;
 	job->state = FSM_RUNNING;

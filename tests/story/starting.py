@@ -2,8 +2,10 @@
 Start and stop: options, configuration, the store's locks, and what SIGTERM means.
 """
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 
 from harness import Closed, contains, eq, error_of, process, refused, that, wait_for, within
@@ -157,6 +159,25 @@ def test_a_corrupt_store(t):
         file.write(good)
     d.start()
     eq(t.client().call("await", ids=["1-500"], jobs=False)["counts"]["succeeded"], 500)
+
+
+def test_a_task_of_another_kind(t):
+    """A job that an older daemon has put where its task does not run now, or a turned bit has, fails; the daemon does not."""
+    d, c = t.serve()
+    tasks = {"noop": [1], "file.read": ["/dev/null"], "noop.io": [1], "time.sleep": [0.01], "exec": {"argv": ["/bin/true"]}}
+    ids = {(pool, task): c.submit(task, args, queue="%d %s" % (pool, task), delay=3600) for pool in range(4) for task, args in tasks.items()}
+    d.stop()
+    with contextlib.closing(sqlite3.connect(database(d))) as db, db:
+        db.execute("UPDATE delayed SET run_at = 0")
+        for pool in range(4):
+            db.execute("UPDATE line SET pool = ? WHERE queue IN (SELECT id FROM name WHERE text LIKE ?)", (pool, "%d %%" % pool))
+    d.start()
+    c = t.client()
+    fits = {(0, "noop"), (0, "exec"), (1, "file.read"), (2, "noop.io"), (2, "time.sleep"), (3, "exec")}
+    for (pool, task), job in zip(ids, c.wait(*ids.values())):
+        eq(job["state"], "succeeded" if (pool, task) in fits else "failed", "%s in pool %d" % (task, pool))
+        if job["state"] == "failed":
+            contains(error_of(job, "TaskError")["message"], task)
 
 
 def test_a_newer_store(t):
