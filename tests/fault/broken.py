@@ -9,7 +9,7 @@ DIR is a build of this tree. Each patch in tests/fault/broken/ (those with NAME 
     Promise: 1, accepted is durable                what is broken
     Broken: a submission is answered when …        how
     Red: story durable.test_an_acknowledged_…      who must see it: `story FILE.NAME`, `unit PROGRAM`,
-                                                   `ledger ARGUMENTS` or `race ARGUMENTS`
+                                                   `ledger`, `race` or `storage` and ARGUMENTS
     Says: what became of a job that was …          a regular expression: what the test that fails says
 
 Red and Says come in pairs, and there may be several. First all those tests must be green with DIR's own programs. Then the
@@ -33,7 +33,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 MADE = ("configure", "aclocal.m4", "config.h.in", "Makefile.in", "build-aux", "m4")  # by autoreconf: make looks at them
 PROGRAMS = ("futured", "futurectl")
-LONG_RUNS = {"ledger": "tests/fault/crash_ledger.py", "race": "tests/fault/race.py"}
+LONG_RUNS = {"ledger": "tests/fault/crash_ledger.py", "race": "tests/fault/race.py", "storage": "tests/fault/storage_faults.py"}
 DEADLINE_S = 400
 
 
