@@ -35,6 +35,7 @@
 #include "daemon/notify.h"
 #include "daemon/orphans.h"
 #include "daemon/outfile.h"
+#include "daemon/privacy.h"
 #include "daemon/proctree.h"
 #include "daemon/retention.h"
 #include "daemon/server.h"
@@ -722,6 +723,7 @@ birth_run(int argc, char **argv)
 	int status;
 
 	log_init("futured");
+	privacy_close_memory();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk */
 	signal(SIGHUP, SIG_IGN);

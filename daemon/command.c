@@ -216,7 +216,7 @@ command_execute(const struct command *command, char **env, const struct command_
 	int error;
 
 	environ = env;
-	if (command_is_limited(command) || place->cgroup >= 0)
+	if (command->apart || command_is_limited(command) || place->cgroup >= 0)
 		error = command_fork(command, env, place, fds, ret_pid);
 	else
 		error = command_spawn(command, env, fds, ret_pid);

@@ -26,6 +26,7 @@ struct command {
 	size_t stdin_len;
 	mode_t umask; /* COMMAND_UMASK_NONE: 022 */
 	struct spec_limits limits; /* the job's */
+	bool apart; /* its peak of memory is not to begin at ours: costs a fork */
 };
 #define COMMAND_UMASK_NONE ((mode_t)-1)
 void command_done(struct command *command);

@@ -91,6 +91,8 @@ libdaemon_la_SOURCES = \
 	daemon/outcome.h \
 	daemon/outfile.c \
 	daemon/outfile.h \
+	daemon/privacy.c \
+	daemon/privacy.h \
 	daemon/procfs.c \
 	daemon/procfs.h \
 	daemon/picked.c \

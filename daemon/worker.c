@@ -9,7 +9,6 @@
 #include "daemon/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -45,6 +44,7 @@ struct worker {
 	size_t in_start, in_end, in_capacity;
 	struct frame_out out;
 	struct rusage rusage; /* of this process, at the end of the last function */
+	int64_t peak_kib;     /* of a large job that is over: what is not above it tells nothing; 0: there was none */
 	uint64_t job, token;  /* of the command that runs */
 	size_t scanned;	      /* bytes from in_start that were searched for its cancel */
 	int64_t report_due_us; /* before that no report of the function that runs is written */
@@ -177,23 +177,21 @@ worker_make_room(void)
 	}
 }
 
-/* What a large job took is given back, and forgotten by the kernel, which would count it to the next command. */
+/*
+ * What a large job took is given back. That it was there the kernel remembers, and would count it to what comes next; it
+ * forgets by /proc/self/clear_refs, which a process whose memory is closed (privacy.h) may not open.
+ */
 static void
 worker_shrink(void)
 {
-	int fd;
-
 	if (worker.in_start < worker.in_end || (worker.in_capacity <= IN_KEEP && worker.out.capacity <= IN_KEEP))
 		return;
 	frame_out_done(&worker.out);
 	free(worker.in);
 	worker_open_buffer();
 	malloc_trim(0);
-	fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, "5", 1) < 0)
-		log_debug("the peak of memory cannot be reset: %s", strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	getrusage(RUSAGE_SELF, &worker.rusage);
+	worker.peak_kib = worker.rusage.ru_maxrss;
 }
 
 /* As recv(2). */
@@ -332,6 +330,7 @@ worker_run_command(const struct task *task, const struct task_call *call, const 
 	worker_flush();
 	if (task->command(call, &command, ret_outcome) == 0) {
 		command.limits = *limits;
+		command.apart = worker.peak_kib > 0;
 		worker_supervise(call, &command, ret_outcome);
 	}
 	command_done(&command);
@@ -385,7 +384,7 @@ worker_run_function(const struct task *task, const struct task_call *call, struc
 	ret_outcome->usage = (struct usage){
 	    .user_us = worker_elapsed_us(&before.ru_utime, &worker.rusage.ru_utime),
 	    .system_us = worker_elapsed_us(&before.ru_stime, &worker.rusage.ru_stime),
-	    .max_rss_kib = worker.rusage.ru_maxrss,
+	    .max_rss_kib = worker.rusage.ru_maxrss > worker.peak_kib ? worker.rusage.ru_maxrss : 0,
 	    .known = true,
 	};
 }

@@ -182,7 +182,8 @@ class Life:
     def end_all(self):
         """No power, no processes: also what was born while the others were being killed."""
         def left():
-            pids = [pid for pid in process.marked(self.t.mark) if process.alive(pid)]
+            found = set(process.marked(self.t.mark)) | set(process.tree(os.getppid())) - {os.getpid()}
+            pids = [pid for pid in found if process.alive(pid)]
             process.kill_at_once(pids)
             return not pids
         wait_for(left, "all processes are gone")

@@ -191,6 +191,57 @@ def test_a_stranger_has_little_time(t):
     eq(bob.run("noop", [1])["result"], [1])
 
 
+# ---- what jobs may reach of the daemon
+
+SPY = r"""
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+seen = []
+for pid in map(int, sys.argv[1:]):
+    os.kill(pid, 0)  # it is there, and of our user
+    for name in ("environ", "mem", "maps", "auxv", "syscall"):
+        try:
+            os.close(os.open("/proc/%d/%s" % (pid, name), os.O_RDONLY))
+            seen.append("%d: %s" % (pid, name))
+        except PermissionError:
+            pass
+    try:
+        seen.append("%d: fd: %s" % (pid, os.listdir("/proc/%d/fd" % pid)))
+    except PermissionError:
+        pass
+    if libc.ptrace(0x4206, pid, None, None) == 0:  # PTRACE_SEIZE
+        seen.append("%d: traced" % pid)
+print("\n".join(seen) or "nothing")
+"""
+
+
+def test_memory_is_closed(t):
+    """A command, though of the daemon's own user, opens nothing of the daemon's, its spawner's or a worker's memory, and traces none."""
+    if t.settings.sanitized:
+        return  # such a build leaves itself open, for its own tracer
+    d, c = t.serve(workers=2)
+    t.write("spy", SPY)
+    wait_for(lambda: len(d.stats()["workers"]) == 2, "both workers are there")
+    workers = [str(worker["pid"]) for worker in d.stats()["workers"]]
+    pids = [str(d.pid), str(d.spawner())] + workers
+    eq(c.run("exec", {"argv": ["/usr/bin/python3", t.path("spy")] + pids})["result"]["stdout"], "nothing\n")
+    own = c.run("exec", t.sh("sleep 931 & exec /usr/bin/python3 %s $!" % t.path("spy")))["result"]["stdout"]
+    that("mem" in own and "environ" in own and "fd: " in own, "what is its own it may look at, by the same script: %r" % own)
+
+
+def test_memory_of_a_large_job(t):
+    """What a worker took for a job of 12 MiB is not counted to the jobs that it runs afterwards."""
+    _, c = t.serve(workers=1)
+    ident = c.submit("noop", ["x" * (12 << 20)])
+    c.call("await", id=ident, jobs=False)
+    large = c.call("status", id=ident, fields=["usage"])["usage"]["max_rss_kib"]
+    that(large > 12 << 10, "of the large one: %r" % large)
+    small = c.run("exec", {"argv": ["/bin/true"]})["usage"]["max_rss_kib"]
+    that(0 < small < t.memory_bound(12 << 10), "of a small command: %r" % small)
+    small = c.run("noop")["usage"]["max_rss_kib"]
+    that(small is None or small > large, "of a small function: %r" % small)
+
+
 # ---- TLS
 
 

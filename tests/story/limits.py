@@ -4,7 +4,7 @@ Limits: at each of them the answer is busy or too_large, what was accepted is ke
 
 import os
 
-from harness import Closed, Failed, eq, process, refused, that, wait_for, within
+from harness import Closed, Failed, eq, options, process, refused, that, wait_for, within
 
 
 def test_pending(t):
@@ -95,6 +95,7 @@ def test_connections(t):
     eq(d.ended(), False)
 
 
+@options(root=True)
 def test_descriptors_do_not_leak(t):
     """After a thousand connections and jobs the daemon holds as many descriptors as before."""
     d, c = t.serve()

@@ -105,11 +105,8 @@ def owned(uid):
 
 
 def memory_kib(pid):
-    """The proportional share of memory that it holds."""
-    for line in read(pid, "smaps_rollup").splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1])
-    return 0
+    """The memory that it holds and no file could give back. The daemon shows its user nothing more exact of itself."""
+    return sum(int(line.split()[1]) for line in read(pid, "status").splitlines() if line.startswith((b"RssAnon:", b"RssShmem:")))
 
 
 def kill(pid, number=signal.SIGKILL):
