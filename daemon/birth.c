@@ -186,6 +186,22 @@ birth_open_output(struct birth *birth)
 	return birth->output_dir < 0 ? -1 : 0;
 }
 
+/* Before the spawner, whose workers run tasks that read files. */
+static int
+birth_keep_private(const struct birth *birth)
+{
+	const struct config *config = &birth->config;
+	char *output = mem_format("%s/output", config->state_dir);
+	int r = privacy_keep_folder(config->state_dir) < 0 || privacy_keep_folder(output) < 0 ? -1 : 0;
+
+	free(output);
+	if (config->tokens_file != NULL)
+		privacy_keep_file(config->tokens_file);
+	if (config->tls_key != NULL)
+		privacy_keep_file(config->tls_key);
+	return r;
+}
+
 /* Before the spawner, so that all of us are in the group that is for us. */
 static int
 birth_cgroup(struct birth *birth)
@@ -620,7 +636,7 @@ birth_processes(struct birth *birth)
 		return status;
 	}
 	birth_raise_limits(birth);
-	if (birth_open_output(birth) < 0)
+	if (birth_open_output(birth) < 0 || birth_keep_private(birth) < 0)
 		return birth_fail(EXIT_CONFIG, "%s/output cannot be used: %s", birth->config.state_dir, strerror(errno));
 	status = birth_cgroup(birth);
 	if (status == 0)
@@ -678,6 +694,7 @@ birth_end_processes(struct birth *birth)
 	if (birth->cgroup >= 0)
 		close(birth->cgroup);
 	locks_close(&birth->locks);
+	privacy_keep_nothing();
 	config_done(&birth->config);
 }
 

@@ -93,6 +93,7 @@ libdaemon_la_SOURCES = \
 	daemon/outfile.h \
 	daemon/privacy.c \
 	daemon/privacy.h \
+	daemon/privacy_files.c \
 	daemon/procfs.c \
 	daemon/procfs.h \
 	daemon/picked.c \

@@ -20,6 +20,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 STARTS_PROCESS = re.compile(r"(?<![\w.>])(v?fork|_Fork|clone3?|posix_spawnp?|system|popen|daemon)\s*\(")
 SIGNALS_PROCESS = re.compile(r"(?<![\w.>])(kill|killpg|tgkill|tkill|pidfd_send_signal|procfs_signal|sigqueue)\s*\(")
 SLEEPS = re.compile(r"(?<![\w.>])(u?sleep|nanosleep|clock_nanosleep)\s*\(")
+OPENS_FILE = re.compile(r"(?<![\w.>])(open(?:at2?|64|dir)?|f(?:re)?open|creat|open_by_handle_at)\s*\(")
 NOT_CODE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 NOT_BARE = ("event2/", "event.h", "evutil.h", "sqlite3.h", "pthread.h", "threads.h")
 
@@ -221,6 +222,11 @@ class Check:
         for source, line, name in self.each_match(SIGNALS_PROCESS, self.inside("proto", "daemon", "client")):
             if source.folder != "daemon" or not any(source.is_part_of(module) for module in KILLERS):
                 self.fault(source.path, line, "calls %s()" % name)
+
+    def rule_private(self):
+        """tasks open files through privacy.h alone"""
+        for source, line, name in self.each_match(OPENS_FILE, self.inside("daemon/tasks")):
+            self.fault(source.path, line, "calls %s(): what is the daemon's own is refused by privacy_open()" % name)
 
     def rule_sleep(self):
         """nothing sleeps to wait for another"""

@@ -1,9 +1,8 @@
 /*
- * file: the daemon's files: a digest in a worker, a read in a thread. Both read what the daemon's user may read, so
- * they are privileged. A file may be endless or may never answer: reading stops at a limit, and a worker can be killed.
+ * file: files: a digest in a worker, a read in a thread. Both read what the daemon's user may read, so
+ * they are privileged; but not what is the daemon's own. A file may be endless or may never answer: reading stops at a limit, and a worker can be killed.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "daemon/command.h"
 #include "daemon/mem.h"
+#include "daemon/privacy.h"
 #include "daemon/text.h"
 #include "tasks.h"
 
@@ -26,9 +26,13 @@ file_open(struct span path_value, char **ret_path, struct outcome *ret_outcome)
 
 	if (jsonspan_string(path_value, &path, NULL) < 0)
 		abort(); /* it was bound as a string */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fd = privacy_open(path);
 	if (fd < 0) {
-		outcome_set_errno(ret_outcome, "open", path, errno);
+		if (fd == PRIVACY_KEPT)
+			outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR,
+			    "cannot open %.400s: it is the daemon's own, or tells of a process, and no task reads that", path);
+		else
+			outcome_set_errno(ret_outcome, "open", path, errno);
 		free(path);
 		return -1;
 	}

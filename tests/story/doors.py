@@ -242,6 +242,45 @@ def test_memory_of_a_large_job(t):
     that(small is None or small > large, "of a small function: %r" % small)
 
 
+def test_the_state_is_out_of_reach(t):
+    """No task that reads files reads what is the daemon's own, by whatever name, and whoever asks: the rest of the world it does."""
+    tokens, key = t.path("tokens"), t.path("server.key")
+    config = tls_config(t)
+    config.update(tokens={"file": tokens}, tasks={"user": "file.read file.sha256 exec"})
+    t.write("tokens", tokens_text(TOKENS))
+    os.chmod(tokens, 0o600)
+    d, connect = serve(t, config=config, tls=trusting(t))
+    bob, operator = connect("token-of-bob"), t.client()
+    ident = operator.run("exec", t.sh("echo secret"))["id"]
+    state = d.state
+    outputs = [os.path.join(state, "output", name) for name in os.listdir(os.path.join(state, "output"))]
+    that(outputs, "job %d has output" % ident)
+    os.symlink(state, t.path("to-state"))
+    os.symlink(os.path.join(state, "token"), t.path("to-token"))
+    os.link(os.path.join(state, "futured.db"), t.path("db"))
+    os.link(outputs[0], t.path("out"))
+    os.link(key, t.path("key"))
+    paths = [os.path.join(state, name) for name in os.listdir(state) if os.path.isfile(os.path.join(state, name))]
+    that({os.path.join(state, name) for name in ("futured.db", "token", "daemon.lock")} <= set(paths), "%r" % paths)
+    paths += outputs + [tokens, key] + [t.path(name) for name in ("to-state/token", "to-token", "db", "out", "key")]
+    paths += [state + "/../state/./token", "/proc/self/root%s/token" % state, "/proc/%d/cwd/state/token" % d.pid,
+              "/proc/self/environ", "/proc/%d/environ" % d.pid, "/proc/%d/environ" % d.spawner()]
+    paths += ["/proc/self/fd/%d" % number for number in range(3, 40)]
+    for client in (bob, operator):
+        for task in ("file.read", "file.sha256"):
+            ids = [client.submit(task, [path], max_attempts=1) for path in paths]
+            for path, job in zip(paths, client.wait(*ids)):
+                eq(job["state"], "failed", "%s of %s: %r" % (task, path, job["result"]))
+                said = ["it is the daemon's own"]
+                if path.startswith("/proc/self/fd/"):
+                    said += ["No such file", "Is a directory"]
+                elif path.startswith("/proc/%d/cwd/" % d.pid):
+                    said += ["Permission denied"]
+                that(any(one in job["error"]["message"] for one in said), "%s: %r" % (path, job["error"]))
+    eq(bob.run("file.read", [t.write("plain", "read")])["result"]["body"], "read")
+    eq(bob.run("file.read", ["/proc/sys/kernel/ostype"])["result"]["body"], "Linux\n")
+
+
 # ---- TLS
 
 

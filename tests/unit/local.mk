@@ -10,6 +10,10 @@ check_PROGRAMS += tests/unit/test_proctree
 tests_unit_test_proctree_SOURCES = tests/unit/test_proctree.c tests/unit/tree.h
 tests_unit_test_proctree_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_privacy
+tests_unit_test_privacy_SOURCES = tests/unit/test_privacy.c
+tests_unit_test_privacy_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_fsm
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
 tests_unit_test_fsm_LDADD = $(unit_ldadd)
