@@ -4,12 +4,13 @@ Doors: who comes by TCP: the tokens file and its roles, TLS, and what a stranger
 
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 
-from harness import Client, Closed, contains, eq, refused, that, wait_for
+from harness import Client, Closed, contains, eq, options, refused, that, wait_for
 
 TOKENS = {"ann": ("operator", "token-of-ann"), "bob": ("user", "token-of-bob"), "eve": ("reader", "token-of-eve")}
 
@@ -270,7 +271,7 @@ def test_the_state_is_out_of_reach(t):
         for task in ("file.read", "file.sha256"):
             ids = [client.submit(task, [path], max_attempts=1) for path in paths]
             for path, job in zip(paths, client.wait(*ids)):
-                eq(job["state"], "failed", "%s of %s: %r" % (task, path, job["result"]))
+                eq(job["state"], "failed", "%s of %s" % (task, path))
                 said = ["it is the daemon's own"]
                 if path.startswith("/proc/self/fd/"):
                     said += ["No such file", "Is a directory"]
@@ -279,6 +280,36 @@ def test_the_state_is_out_of_reach(t):
                 that(any(one in job["error"]["message"] for one in said), "%s: %r" % (path, job["error"]))
     eq(bob.run("file.read", [t.write("plain", "read")])["result"]["body"], "read")
     eq(bob.run("file.read", ["/proc/sys/kernel/ostype"])["result"]["body"], "Linux\n")
+
+
+def test_a_clean_command(t):
+    """On both ways of starting one: environment, descriptors and rights are as documented, and nothing of the daemon's."""
+    _, c = t.serve(env={"SECRET": "of-the-daemon", "LISTEN_FDS": None})
+    script = 'tr "\\0" "\\n" < /proc/$$/environ | sort; echo; ls /proc/$$/fd; echo; grep -E "NoNewPrivs|^Cap(Inh|Prm|Eff|Amb)" /proc/$$/status'
+    for limits in ({}, {"files": 100}):  # posix_spawn, and a fork of our own
+        job = c.run("exec", {"argv": ["/bin/sh", "-c", script]}, limits=limits)
+        env, fds, status = job["result"]["stdout"].split("\n\n")
+        eq([one.split("=")[0] for one in env.split("\n")], ["FUTURED_ATTEMPT", "FUTURED_JOB_ID", "FUTURED_PROGRESS_FD", "FUTURED_TREE",
+                                                         "HOME", "LANG", "LOGNAME", "PATH", "SHELL", "USER"], "limits %r" % limits)
+        that("of-the-daemon" not in env, env)
+        eq([fd for fd in fds.split() if fd != "10"], ["0", "1", "2", "3"], "limits %r" % limits)  # 10: a shell's own
+        eq(dict(one.split(":\t") for one in status.split("\n") if one),
+           {"NoNewPrivs": "1", "CapInh": "0" * 16, "CapPrm": "0" * 16, "CapEff": "0" * 16, "CapAmb": "0" * 16})
+
+
+@options(root=True)
+def test_a_program_that_is_set_uid(t):
+    """A command gains nothing by a program that is set-uid or set-gid root; whoever runs it outside does."""
+    _, c = t.serve()
+    t.write("whoami", "")
+    shutil.copy("/usr/bin/id", t.path("whoami"))
+    os.chown(t.path("whoami"), 0, 0)
+    os.chmod(t.path("whoami"), 0o6755)
+    outside = subprocess.run([t.path("whoami"), "-u"], stdout=subprocess.PIPE, check=True, **t.popen_user()).stdout.decode()
+    eq(outside, "0\n", "the folder lets programs be set-uid")
+    for limits in ({}, {"files": 100}):
+        for flag in ("-u", "-g"):
+            eq(c.run("exec", {"argv": [t.path("whoami"), flag]}, limits=limits)["result"]["stdout"], "%d\n" % t.uid)
 
 
 # ---- TLS
