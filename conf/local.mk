@@ -7,6 +7,7 @@ EXTRA_DIST += \
 	conf/futured.sysusers \
 	conf/futured.tmpfiles \
 	conf/hardened.conf \
+	conf/run-as-owner.conf \
 	conf/user/futured.service.in
 
 conf_made = conf/futured.service conf/user/futured.service
@@ -29,7 +30,7 @@ fishcompletiondir = $(datadir)/fish/vendor_completions.d
 dist_fishcompletion_DATA = conf/completion/fish/futurectl.fish
 
 docexampledir = $(docdir)/examples
-dist_docexample_DATA = conf/hardened.conf
+dist_docexample_DATA = conf/hardened.conf conf/run-as-owner.conf
 
 if HAVE_SYSTEMDSYSTEMUNITDIR
 systemdsystemunit_DATA = conf/futured.service conf/futured.socket

@@ -25,6 +25,7 @@
 #include "daemon/clock.h"
 #include "daemon/config.h"
 #include "daemon/dispatch.h"
+#include "daemon/doors.h"
 #include "daemon/fdpass.h"
 #include "daemon/leaders.h"
 #include "daemon/listener.h"
@@ -184,22 +185,6 @@ birth_open_output(struct birth *birth)
 		return -1;
 	birth->output_dir = openat(birth->locks.dir, "output", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return birth->output_dir < 0 ? -1 : 0;
-}
-
-/* Before the spawner, whose workers run tasks that read files. */
-static int
-birth_keep_private(const struct birth *birth)
-{
-	const struct config *config = &birth->config;
-	char *output = mem_format("%s/output", config->state_dir);
-	int r = privacy_keep_folder(config->state_dir) < 0 || privacy_keep_folder(output) < 0 ? -1 : 0;
-
-	free(output);
-	if (config->tokens_file != NULL)
-		privacy_keep_file(config->tokens_file);
-	if (config->tls_key != NULL)
-		privacy_keep_file(config->tls_key);
-	return r;
 }
 
 /* Before the spawner, so that all of us are in the group that is for us. */
@@ -484,7 +469,8 @@ birth_dispatch(struct birth *birth)
 	    .pending_per_owner = config->limit_pending_per_owner,
 	    .n_queues = (size_t)config->limit_queues,
 	    .max_result = (size_t)config->limit_result,
-	    .http_local = config->http_local};
+	    .http_local = config->http_local,
+	    .run_as_owner = config->run_as == CONFIG_RUN_AS_OWNER};
 	struct server *server = &birth->server;
 
 	server->loop = birth->loop;
@@ -629,14 +615,16 @@ birth_processes(struct birth *birth)
 	birth->n_passed = activation_take(birth->passed, &why);
 	if (birth->n_passed < 0)
 		return birth_fail(EXIT_CONFIG, "the sockets that were passed cannot be used: %s", why);
-	status = locks_take(birth->config.state_dir, &birth->locks, &reason);
+	status = doors_check_run_as(&birth->config, tasks_builtin, &reason) < 0 ? EXIT_CONFIG : 0;
+	if (status == 0)
+		status = locks_take(birth->config.state_dir, &birth->locks, &reason);
 	if (status != 0) {
 		birth_fail(0, "%s", reason);
 		free(reason);
 		return status;
 	}
 	birth_raise_limits(birth);
-	if (birth_open_output(birth) < 0 || birth_keep_private(birth) < 0)
+	if (birth_open_output(birth) < 0 || doors_keep_private(&birth->config) < 0)
 		return birth_fail(EXIT_CONFIG, "%s/output cannot be used: %s", birth->config.state_dir, strerror(errno));
 	status = birth_cgroup(birth);
 	if (status == 0)

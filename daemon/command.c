@@ -3,7 +3,7 @@
  *
  * posix_spawn(3) shares the worker's memory with the child until it has executed, so a start costs the same however
  * large the worker has grown. What it cannot do for the child (folder, mask of file modes) the worker, which has one
- * thread, sets for itself, and undoes afterwards. Limits it could not undo: a command that has any, or a
+ * thread, sets for itself, and undoes afterwards. Limits it could not undo, nor another user: a command that has any, or a
  * control group, is forked (command_fork.c).
  */
 #include "daemon/command_private.h"
@@ -45,10 +45,23 @@ command_done(struct command *command)
 
 /* ---- environment ----------------------------------------------------------------------------- */
 
+static void
+command_fill_base(char *base[BASE_MAX + 1], bool root, const char *name, const char *home, const char *shell)
+{
+	const char *lang = getenv("LANG");
+
+	base[0] = mem_format("PATH=%s", root ? ROOT_PATH : USER_PATH);
+	base[1] = mem_format("HOME=%s", home);
+	base[2] = mem_format("USER=%s", name);
+	base[3] = mem_format("LOGNAME=%s", name);
+	base[4] = mem_format("SHELL=%s", shell[0] != '\0' ? shell : "/bin/sh");
+	base[5] = mem_format("LANG=%s", lang != NULL && lang[0] != '\0' ? lang : "C.UTF-8");
+	base[6] = NULL;
+}
+
 void
 command_prepare(void)
 {
-	const char *lang = getenv("LANG");
 	struct passwd *user;
 	char number[16];
 
@@ -56,13 +69,8 @@ command_prepare(void)
 		return;
 	user = getpwuid(geteuid());
 	snprintf(number, sizeof(number), "%u", (unsigned)geteuid());
-	command_base[0] = mem_format("PATH=%s", geteuid() == 0 ? ROOT_PATH : USER_PATH);
-	command_base[1] = mem_format("HOME=%s", user != NULL ? user->pw_dir : "/");
-	command_base[2] = mem_format("USER=%s", user != NULL ? user->pw_name : number);
-	command_base[3] = mem_format("LOGNAME=%s", user != NULL ? user->pw_name : number);
-	command_base[4] =
-	    mem_format("SHELL=%s", user != NULL && user->pw_shell[0] != '\0' ? user->pw_shell : "/bin/sh");
-	command_base[5] = mem_format("LANG=%s", lang != NULL && lang[0] != '\0' ? lang : "C.UTF-8");
+	command_fill_base(command_base, geteuid() == 0, user != NULL ? user->pw_name : number, user != NULL ? user->pw_dir : "/",
+	    user != NULL ? user->pw_shell : "");
 	endpwent();
 }
 
@@ -107,13 +115,21 @@ command_environment(const struct command *command, const struct command_identity
 	    NULL,
 	};
 	char **env = mem_new_array(command_count(command->env) + BASE_MAX + IDENTITY_MAX + 1, sizeof(*env));
+	char *base_of_user[BASE_MAX + 1] = {NULL}, **base = command_base;
+	const struct runas_user *as = command->as;
 	size_t n = 0;
 
 	command_prepare();
-	for (char **entry = command_base; *entry != NULL; entry++) {
+	if (as != NULL) {
+		command_fill_base(base_of_user, as->uid == 0, as->name, as->home, as->shell);
+		base = base_of_user;
+	}
+	for (char **entry = base; *entry != NULL; entry++) {
 		if (!command_has_name(command->env, *entry))
 			env[n++] = mem_text(*entry);
 	}
+	for (char **entry = base_of_user; *entry != NULL; entry++)
+		free(*entry);
 	for (char **entry = command->env; entry != NULL && *entry != NULL; entry++) {
 		if (!command_has_name(own, *entry))
 			env[n++] = mem_text(*entry);
@@ -206,23 +222,34 @@ command_is_limited(const struct command *command)
 	return command->limits.memory_mib > 0 || command->limits.cpu_s > 0 || command->limits.files > 0;
 }
 
-/* 0 or an errno. */
+/* 0 or an errno; *ret_failed is at what. */
 static int
 command_execute(const struct command *command, char **env, const struct command_place *place,
-    const int fds[COMMAND_FDS], pid_t *ret_pid)
+    const int fds[COMMAND_FDS], pid_t *ret_pid, enum command_step *ret_failed)
 {
 	mode_t own_umask = umask(command->umask != COMMAND_UMASK_NONE ? command->umask : DEFAULT_UMASK);
 	char **own = environ;
 	int error;
 
 	environ = env;
-	if (command->apart || command_is_limited(command) || place->cgroup >= 0)
-		error = command_fork(command, env, place, fds, ret_pid);
+	*ret_failed = COMMAND_RUN;
+	if (command->as != NULL || command->apart || command_is_limited(command) || place->cgroup >= 0)
+		error = command_fork(command, env, place, fds, ret_pid, ret_failed);
 	else
 		error = command_spawn(command, env, fds, ret_pid);
 	environ = own;
 	umask(own_umask);
 	return error;
+}
+
+static void
+command_set_error(const struct command *command, enum command_step failed, int error, struct outcome *outcome)
+{
+	switch (failed) {
+	case COMMAND_BECOME: outcome_set_errno(outcome, "become", command->as->name, error); break;
+	case COMMAND_ENTER: outcome_set_errno(outcome, "enter", command->cwd != NULL ? command->cwd : "/", error); break;
+	case COMMAND_RUN: outcome_set_errno(outcome, "run", command->argv[0], error); break;
+	}
 }
 
 int
@@ -232,6 +259,7 @@ command_start(const struct command *command, const struct command_identity *iden
 	const char *cwd = command->cwd != NULL ? command->cwd : "/";
 	int fds[COMMAND_FDS] = {-1, place->streams[COMMAND_STDOUT], place->streams[COMMAND_STDERR],
 	    place->streams[COMMAND_PROGRESS]};
+	enum command_step failed;
 	int error, result = -1;
 	char **env;
 
@@ -240,17 +268,17 @@ command_start(const struct command *command, const struct command_identity *iden
 		outcome_set_errno(ret_outcome, "open", "standard input", errno);
 		return -1;
 	}
-	if (chdir(cwd) < 0) {
+	if (command->as == NULL && chdir(cwd) < 0) { /* else it goes there itself, with its own rights */
 		outcome_set_errno(ret_outcome, "enter", cwd, errno);
 		goto out;
 	}
 	env = command_environment(command, identity);
-	error = command_execute(command, env, place, fds, ret_pid);
+	error = command_execute(command, env, place, fds, ret_pid, &failed);
 	command_environment_free(env);
 	if (chdir("/") < 0)
 		abort(); /* there is always a root */
 	if (error != 0)
-		outcome_set_errno(ret_outcome, "run", command->argv[0], error);
+		command_set_error(command, failed, error, ret_outcome);
 	else
 		result = 0;
 out:

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "daemon/outcome.h"
+#include "daemon/runas.h"
 #include "daemon/spec.h"
 
 /* Made by a task of kind TASK_COMMAND; all of it malloc'ed and owned here. */
@@ -26,6 +27,7 @@ struct command {
 	size_t stdin_len;
 	mode_t umask; /* COMMAND_UMASK_NONE: 022 */
 	struct spec_limits limits; /* the job's */
+	const struct runas_user *as; /* the user that it becomes, not owned; NULL: none other than we */
 	bool apart; /* its peak of memory is not to begin at ours: costs a fork */
 };
 #define COMMAND_UMASK_NONE ((mode_t)-1)
@@ -39,8 +41,8 @@ struct command_identity {
 };
 
 /*
- * The environment it will have: the clean base (PATH, HOME, USER, LOGNAME, SHELL, LANG of the user that we are), over
- * it command->env, over that the identity. Ended with command_environment_free().
+ * The environment it will have: the clean base (PATH, HOME, USER, LOGNAME, SHELL, LANG of the user that it
+ * will be), over it command->env, over that the identity. Ended with command_environment_free().
  */
 char **command_environment(const struct command *command, const struct command_identity *identity);
 void command_environment_free(char **env);

@@ -1,6 +1,6 @@
 /*
- * command_fork: the second way of starting a command, for what a process can only do to itself, and not undo: limits;
- * and for being born in a control group (clone3(2); to be moved there later costs milliseconds, and forgets children).
+ * command_fork: the second way of starting a command, for what a process can only do to itself, and not undo: limits,
+ * another user; and for being born in a control group (clone3(2); to be moved there later costs milliseconds, and forgets children).
  *
  * What the child cannot do it tells by an errno on a pipe that closes when the program is executed. Between fork and
  * exec it allocates nothing: its memory may be limited to less than it has.
@@ -8,15 +8,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "daemon/command_private.h"
+#include "daemon/proctree.h"
 
-#define REPORT_FD COMMAND_FDS
+#define REPORT_FD   COMMAND_FDS
+#define CONTINUE_MS 100
 
 static int
 command_limit(int resource, int64_t soft, int64_t hard)
@@ -69,36 +73,79 @@ command_reset_signals(void)
 	return sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void __attribute__((noreturn))
-command_become(const struct command *command, bool memory, char **env, const int fds[COMMAND_FDS], int report)
+/* Its pipes are to be its own: /dev/stderr is opened anew by whoever writes to it by name. */
+static void
+command_hand_over(const struct runas_user *user)
 {
-	int error;
+	struct stat stat;
 
-	if (setsid() >= 0 && command_place_fds(fds, report) == 0) {
-		report = REPORT_FD;
-		if (command_reset_signals() == 0 && command_apply_limits(&command->limits, memory) == 0)
-			execvpe(command->argv[0], command->argv, env);
+	for (int i = 0; i < COMMAND_FDS; i++) {
+		if (fstat(i, &stat) == 0 && S_ISFIFO(stat.st_mode) && fchown(i, user->uid, user->gid) < 0)
+			continue; /* it writes to its descriptors all the same */
 	}
-	error = errno;
-	if (write(report, &error, sizeof(error)) < 0)
+}
+
+struct command_report {
+	int error;
+	enum command_step failed;
+};
+
+static void __attribute__((noreturn)) command_fail(int report, enum command_step failed)
+{
+	const struct command_report said = {.error = errno, .failed = failed};
+
+	if (write(report, &said, sizeof(said)) < 0)
 		_exit(126);
 	_exit(127);
 }
 
-/* 0, or the errno that the child has told; it is reaped then. */
-static int
-command_hear(int report, pid_t pid)
+/* Becomes the user, and goes to its folder with that one's rights. */
+static void
+command_be(const struct command *command, int report)
 {
-	int error = 0;
+	command_hand_over(command->as);
+	errno = runas_become(command->as);
+	if (errno != 0)
+		command_fail(report, COMMAND_BECOME);
+	if (chdir(command->cwd != NULL ? command->cwd : "/") < 0)
+		command_fail(report, COMMAND_ENTER);
+}
+
+static void __attribute__((noreturn))
+command_become(const struct command *command, bool memory, char **env, const int fds[COMMAND_FDS], int report)
+{
+	if (setsid() < 0 || command_place_fds(fds, report) < 0)
+		command_fail(report, COMMAND_RUN);
+	report = REPORT_FD;
+	if (command_reset_signals() < 0 || command_apply_limits(&command->limits, memory) < 0)
+		command_fail(report, COMMAND_RUN);
+	if (command->as != NULL)
+		command_be(command, report);
+	execvpe(command->argv[0], command->argv, env);
+	command_fail(report, COMMAND_RUN);
+}
+
+/*
+ * 0, or the errno that the child has told; it is reaped then. It may be a user's by now who stops it before it has come to
+ * its program: it goes on.
+ */
+static int
+command_hear(int report, pid_t pid, enum command_step *ret_failed)
+{
+	struct pollfd pollfd = {.fd = report, .events = POLLIN};
+	struct command_report said;
 	ssize_t n;
 
+	while (poll(&pollfd, 1, CONTINUE_MS) <= 0)
+		proctree_signal(SIGCONT, NULL, 0);
 	do
-		n = read(report, &error, sizeof(error));
+		n = read(report, &said, sizeof(said));
 	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(error))
+	if (n != (ssize_t)sizeof(said))
 		return 0;
 	waitpid(pid, NULL, 0);
-	return error;
+	*ret_failed = said.failed;
+	return said.error;
 }
 
 /* As fork(2), into the group; the kernel may not know how, or not let us. */
@@ -113,7 +160,7 @@ command_clone(int cgroup)
 
 int
 command_fork(const struct command *command, char **env, const struct command_place *place,
-    const int fds[COMMAND_FDS], pid_t *ret_pid)
+    const int fds[COMMAND_FDS], pid_t *ret_pid, enum command_step *ret_failed)
 {
 	bool memory = !place->cgroup_memory;
 	int report[2], error;
@@ -135,7 +182,7 @@ command_fork(const struct command *command, char **env, const struct command_pla
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(report[1]);
 	if (error == 0)
-		error = command_hear(report[0], pid);
+		error = command_hear(report[0], pid, ret_failed);
 	close(report[0]);
 	*ret_pid = pid;
 	return error;

@@ -10,11 +10,14 @@
 #define COMMAND_FDS	    (1 + COMMAND_STREAMS)
 #define COMMAND_PROGRESS_FD (1 + COMMAND_PROGRESS)
 
+/* What a command may fail at before its first instruction. */
+enum command_step { COMMAND_BECOME, COMMAND_ENTER, COMMAND_RUN };
+
 /*
- * Starts it by fork, under its limits and in its control group; as command_spawn() does without. environ is env, so that the program is looked
- * for in its own PATH. 0 when it has been executed, else an errno.
+ * Starts it by fork, as its user, under its limits and in its control group; as command_spawn() does without. environ is env, so that the program is looked
+ * for in its own PATH. 0 when it has been executed, else an errno, and at what.
  */
 int command_fork(const struct command *command, char **env, const struct command_place *place,
-    const int fds[COMMAND_FDS], pid_t *ret_pid);
+    const int fds[COMMAND_FDS], pid_t *ret_pid, enum command_step *ret_failed);
 
 #endif

@@ -29,10 +29,10 @@ enum row_kind {
 	ROW_MODE,
 	ROW_LEVEL,
 	ROW_SYNCHRONOUS,
+	ROW_RUN_AS,
 	ROW_PATH,
 	ROW_TCP,
-	ROW_NAMES,
-	ROW_REFUSED
+	ROW_NAMES
 };
 
 static const char *const row_kinds[] = {
@@ -43,10 +43,10 @@ static const char *const row_kinds[] = {
     [ROW_MODE] = "an octal mode such as 0660",
     [ROW_LEVEL] = "error, warning, notice, info or debug",
     [ROW_SYNCHRONOUS] = "full, normal or off",
+    [ROW_RUN_AS] = "daemon or owner",
     [ROW_PATH] = "a path that begins with /",
     [ROW_TCP] = "HOST:PORT or [HOST]:PORT",
     [ROW_NAMES] = "names of tasks",
-    [ROW_REFUSED] = "",
 };
 
 struct config_row {
@@ -73,7 +73,7 @@ static const struct config_row config_rows[] = {
     {"tasks", "user", ROW_NAMES, AT(user_tasks), 0, 0},
     {"exec", "max_output", ROW_SIZE, AT(max_output), 0, INT64_C(1) << 40},
     {"exec", "cgroup", ROW_PATH, AT(cgroup), 0, 0},
-    {"exec", "run_as", ROW_REFUSED, 0, 0, 0},
+    {"exec", "run_as", ROW_RUN_AS, AT(run_as), 0, 0},
     {"http", "local", ROW_BOOLEAN, AT(http_local), 0, 0},
     {"limits", "message", ROW_SIZE, AT(limit_message), 4 * KIB, 32 * MIB},
     {"limits", "connections", ROW_INTEGER, AT(limit_connections), 1, 1000000},
@@ -203,11 +203,24 @@ config_done(struct config *config)
 	*config = (struct config){0};
 }
 
+/* The place of value among words, which end with NULL: 0 and *ret, or -1. */
+static int
+row_read_word(const char *const *words, const char *value, int64_t *ret)
+{
+	for (int i = 0; words[i] != NULL; i++) {
+		if (strcmp(value, words[i]) == 0) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
 /* The kinds that are one number: 0 and *ret, or -1. */
 static int
 row_read_number(enum row_kind kind, const char *value, int64_t *ret)
 {
-	static const char *const synchronous[] = {"full", "normal", "off"};
+	static const char *const synchronous[] = {"full", "normal", "off", NULL}, *const run_as[] = {"daemon", "owner", NULL};
 	enum log_level level;
 
 	switch (kind) {
@@ -221,18 +234,11 @@ row_read_number(enum row_kind kind, const char *value, int64_t *ret)
 			return -1;
 		*ret = level;
 		return 0;
-	case ROW_SYNCHRONOUS:
-		for (int i = CONFIG_SYNCHRONOUS_FULL; i <= CONFIG_SYNCHRONOUS_OFF; i++) {
-			if (strcmp(value, synchronous[i]) == 0) {
-				*ret = i;
-				return 0;
-			}
-		}
-		return -1;
+	case ROW_SYNCHRONOUS: return row_read_word(synchronous, value, ret);
+	case ROW_RUN_AS: return row_read_word(run_as, value, ret);
 	case ROW_PATH:
 	case ROW_TCP:
-	case ROW_NAMES:
-	case ROW_REFUSED: break;
+	case ROW_NAMES: break;
 	}
 	return -1;
 }
@@ -277,7 +283,6 @@ row_set(struct config *config, const struct config_row *row, const char *value, 
 	int64_t number;
 
 	switch (row->kind) {
-	case ROW_REFUSED: return config_fail(config, "%s[%s] %s is not in this version", where, row->section, row->key);
 	case ROW_TCP: return row_set_tcp(config, row, value, where, keep);
 	case ROW_NAMES:
 		config_free_names(config);
@@ -297,7 +302,8 @@ row_set(struct config *config, const struct config_row *row, const char *value, 
 	case ROW_BOOLEAN:
 	case ROW_MODE:
 	case ROW_LEVEL:
-	case ROW_SYNCHRONOUS: break;
+	case ROW_SYNCHRONOUS:
+	case ROW_RUN_AS: break;
 	}
 	if (row_read_number(row->kind, value, &number) < 0)
 		return row_fail(config, row, value, where);

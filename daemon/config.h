@@ -16,6 +16,8 @@
 
 enum config_synchronous { CONFIG_SYNCHRONOUS_FULL, CONFIG_SYNCHRONOUS_NORMAL, CONFIG_SYNCHRONOUS_OFF };
 
+enum config_run_as { CONFIG_RUN_AS_DAEMON, CONFIG_RUN_AS_OWNER };
+
 #define CONFIG_KEYS_MAX 48
 
 /* Strings are owned; a NULL one is not set. Names are those of the file's keys; futured.conf(5) tells the defaults. */
@@ -44,6 +46,7 @@ struct config {
 	size_t n_user_tasks;
 
 	int64_t max_output; /* [exec], bytes of each stream */
+	int64_t run_as;	    /* [exec], enum config_run_as */
 	char *cgroup;	    /* [exec]: a folder of the cgroup v2 tree; NULL: what was delegated, if anything */
 
 	bool http_local; /* [http] local */

@@ -38,6 +38,7 @@ struct dispatch_config {
 	size_t n_queues;
 	size_t max_result;
 	bool http_local;
+	bool run_as_owner;       /* commands become their owners */
 };
 
 enum dispatch_change { DISPATCH_RUNNING, DISPATCH_PROGRESS };

@@ -445,7 +445,8 @@ dispatch_run_open(struct dispatch *dispatch)
 	    .processes = config->io_processes,
 	    .max_tasks = config->max_tasks_per_worker,
 	    .shared = config->slots,
-	    .spawner_fd = config->spawner_fd};
+	    .spawner_fd = config->spawner_fd,
+	    .run_as_owner = config->run_as_owner};
 	const struct workers_callbacks callbacks = {dispatch_worker_outcome, dispatch_worker_died, dispatch_worker_withdrawn,
 	    dispatch_worker_output, dispatch_worker_progress, dispatch_worker_room, dispatch_spawner_died, dispatch};
 	const struct waits_config waits = {.local = config->http_local, .max_result = config->max_result};

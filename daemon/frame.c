@@ -71,15 +71,16 @@ frame_read_numbers(struct span array, int64_t *const fields[], size_t n_fields)
 int
 frame_read_job(struct span payload, struct frame_job *ret_job)
 {
-	struct frame_job job = {0};
+	struct frame_job job = {.as = FRAME_AS_OURSELVES};
 	int64_t *const limits[] = {&job.limits.memory_mib, &job.limits.cpu_s, &job.limits.files};
-	struct span object, limited;
+	struct span object, limited, who;
 	int64_t attempt;
 
 	if (frame_read_object(payload, &object) < 0 || !jsonspan_get(object, "task", &job.task) ||
 	    jsonspan_type(job.task) != JSONSPAN_STRING || !jsonspan_get(object, "args", &job.args) ||
 	    frame_get_integer(object, "attempt", 0, UINT_MAX, &attempt) < 0 ||
-	    (jsonspan_get(object, "limits", &limited) && frame_read_numbers(limited, limits, 3) < 0))
+	    (jsonspan_get(object, "limits", &limited) && frame_read_numbers(limited, limits, 3) < 0) ||
+	    (jsonspan_get(object, "as", &who) && frame_get_integer(object, "as", -1, UINT_MAX, &job.as) < 0))
 		return -1;
 	job.attempt = (unsigned)attempt;
 	*ret_job = job;
@@ -239,15 +240,17 @@ frame_put_hello(struct frame_out *out, int pid)
 
 void
 frame_put_job(struct frame_out *out, uint64_t job, uint64_t token, const char *task, unsigned attempt,
-    const struct spec_limits *limits, struct span args)
+    const struct spec_limits *limits, int64_t as, struct span args)
 {
-	char buf[FRAME_HEAD_MAX], limited[FRAME_HEAD_MAX / 2] = "";
+	char buf[FRAME_HEAD_MAX], limited[FRAME_HEAD_MAX / 2] = "", who[32] = "";
 	int n;
 
 	if (limits->memory_mib > 0 || limits->cpu_s > 0 || limits->files > 0)
 		snprintf(limited, sizeof(limited), "\"limits\":[%lld,%lld,%lld],", (long long)limits->memory_mib,
 		    (long long)limits->cpu_s, (long long)limits->files);
-	n = snprintf(buf, sizeof(buf), "{\"task\":\"%s\",\"attempt\":%u,%s\"args\":", task, attempt, limited);
+	if (as != FRAME_AS_OURSELVES)
+		snprintf(who, sizeof(who), "\"as\":%lld,", (long long)as);
+	n = snprintf(buf, sizeof(buf), "{\"task\":\"%s\",\"attempt\":%u,%s%s\"args\":", task, attempt, limited, who);
 	frame_put(out, FRAME_JOB, job, token, frame_head(buf, n), args, SPAN_LIT("}"));
 }
 

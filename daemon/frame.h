@@ -21,8 +21,9 @@
 
 enum frame_type {
 	FRAME_HELLO = 1,   /* worker: {"version":1,"pid":N}: ready for jobs */
-	FRAME_JOB = 2,	   /* daemon: {"task":NAME,"attempt":N,"limits":[memory_mib,cpu_s,files],"args":ARGS}: start when
-			      those before it are done; limits only where there are any */
+	FRAME_JOB = 2,	   /* daemon: {"task":NAME,"attempt":N,"limits":[memory_mib,cpu_s,files],"as":UID,"args":ARGS}: start
+			      when those before it are done; limits only where there are any, as only where it is not to be
+			      run as ourselves */
 	FRAME_CANCEL = 3,  /* daemon: {"grace_ms":N}: end the running command's tree: TERM, grace, KILL. Jobs not yet
 			      begun are withdrawn by slots.h instead */
 	FRAME_STARTED = 4, /* worker: {"pid":N}: the command's leader runs */
@@ -53,10 +54,12 @@ int frame_cut(const char *bytes, size_t len, struct frame_header *ret_header, st
  * A payload's reading, each 0 or -1 when it is not what the type says. Spans point into payload. The payload is
  * validated here.
  */
+#define FRAME_AS_OURSELVES (-2)
 struct frame_job {
 	struct span task; /* string with quotes */
 	unsigned attempt;
 	struct spec_limits limits;
+	int64_t as; /* FRAME_AS_OURSELVES, or whom a command is to become: a uid, or RUNAS_NOBODY (runas.h) */
 	struct span args;
 };
 int frame_read_job(struct span payload, struct frame_job *ret_job);
@@ -77,7 +80,7 @@ struct frame_out {
 void frame_out_done(struct frame_out *out);
 void frame_put_hello(struct frame_out *out, int pid);
 void frame_put_job(struct frame_out *out, uint64_t job, uint64_t token, const char *task, unsigned attempt,
-    const struct spec_limits *limits, struct span args);
+    const struct spec_limits *limits, int64_t as, struct span args);
 void frame_put_cancel(struct frame_out *out, uint64_t job, uint64_t token, int64_t grace_ms);
 void frame_put_started(struct frame_out *out, uint64_t job, uint64_t token, int pid);
 void frame_put_output(struct frame_out *out, uint64_t job, uint64_t token, int64_t stdout_bytes, int64_t stderr_bytes);

@@ -43,6 +43,8 @@ libdaemon_la_SOURCES = \
 	daemon/dispatch_private.h \
 	daemon/dispatch_queue.c \
 	daemon/dispatch_run.c \
+	daemon/doors.c \
+	daemon/doors.h \
 	daemon/fdpass.c \
 	daemon/fdpass.h \
 	daemon/frame.c \
@@ -116,6 +118,8 @@ libdaemon_la_SOURCES = \
 	daemon/retention.h \
 	daemon/roster.c \
 	daemon/roster.h \
+	daemon/runas.c \
+	daemon/runas.h \
 	daemon/server.h \
 	daemon/session.c \
 	daemon/session.h \

@@ -7,6 +7,7 @@
 
 #include "daemon/config.h"
 #include "daemon/mem.h"
+#include "daemon/runas.h"
 #include "daemon/server.h"
 #include "daemon/task.h"
 
@@ -39,11 +40,14 @@ methods_verdict_code(enum store_verdict verdict)
 }
 
 char *
-methods_why_forbidden(const struct request *request, const struct task *task, struct span args)
+methods_why_forbidden(const struct request *request, const char *owner, const struct task *task, struct span args)
 {
 	const struct config *config = request->server->config;
 	const char *why;
 
+	if (config->run_as == CONFIG_RUN_AS_OWNER && task->kind == TASK_COMMAND && runas_owner(owner) == RUNAS_NOBODY)
+		return mem_format("%s: here a command runs as the Unix user who submits it ([exec] run_as = owner), and %s is none: "
+				  "submit it by the Unix socket", task->name, owner);
 	if (request->peer->role == ROLE_OPERATOR)
 		return NULL;
 	if (task->privileged && !config_user_task(config, task->name))

@@ -172,7 +172,7 @@ retry_check(struct retry *retry, struct picked_job *job, const struct store_row 
 		why = mem_format("this daemon has no task %s", row->spec.task);
 		retry_refuse(retry, job, RPC_NO_SUCH_TASK, why);
 	} else {
-		why = methods_why_forbidden(retry->picked.request, task, row->spec.args);
+		why = methods_why_forbidden(retry->picked.request, row->spec.owner, task, row->spec.args);
 		if (why != NULL)
 			retry_refuse(retry, job, RPC_FORBIDDEN, why);
 	}

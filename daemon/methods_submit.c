@@ -86,7 +86,7 @@ submit_find_task(struct request *request, const struct submit_params *params)
 static bool
 submit_check_role(struct request *request, const struct task *task, struct span args)
 {
-	char *why = methods_why_forbidden(request, task, args);
+	char *why = methods_why_forbidden(request, request->peer->owner, task, args);
 
 	if (why == NULL)
 		return true;

@@ -321,19 +321,34 @@ worker_supervise(const struct task_call *call, const struct command *command, st
 	worker_die_with_spawner(true);
 }
 
+/* Whom the command is to become: 0, or -1 with the error. */
+static int
+worker_find_user(int64_t uid, struct runas_user *ret_user, struct outcome *ret_outcome)
+{
+	char why_not[256];
+
+	if (uid == FRAME_AS_OURSELVES || runas_find(uid, ret_user, why_not, sizeof(why_not)) == 0)
+		return 0;
+	outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR, "%s", why_not);
+	return -1;
+}
+
 static void
-worker_run_command(const struct task *task, const struct task_call *call, const struct spec_limits *limits,
+worker_run_command(const struct task *task, const struct task_call *call, const struct frame_job *job,
     struct outcome *ret_outcome)
 {
 	struct command command = {.umask = COMMAND_UMASK_NONE};
+	struct runas_user as = {0};
 
 	worker_flush();
-	if (task->command(call, &command, ret_outcome) == 0) {
-		command.limits = *limits;
+	if (worker_find_user(job->as, &as, ret_outcome) == 0 && task->command(call, &command, ret_outcome) == 0) {
+		command.limits = job->limits;
+		command.as = job->as != FRAME_AS_OURSELVES ? &as : NULL;
 		command.apart = worker.peak_kib > 0;
 		worker_supervise(call, &command, ret_outcome);
 	}
 	command_done(&command);
+	runas_done(&as);
 	getrusage(RUSAGE_SELF, &worker.rusage);
 }
 
@@ -422,7 +437,7 @@ worker_run(const struct frame_header *header, struct span payload)
 	if (task != NULL && task->kind == TASK_FUNCTION)
 		worker_run_function(task, &call, &outcome);
 	else if (task != NULL && task->kind == TASK_COMMAND)
-		worker_run_command(task, &call, &job.limits, &outcome);
+		worker_run_command(task, &call, &job, &outcome);
 	else
 		outcome_set_error(&outcome, JOB_ERROR_TASK_ERROR, "%.*s is no task for a worker",
 		    (int)(job.task.len < 100 ? job.task.len : 100), job.task.at);

@@ -11,6 +11,7 @@
 
 #include "daemon/log.h"
 #include "daemon/mem.h"
+#include "daemon/runas.h"
 
 #define AHEAD_JOBS 128  /* most jobs sent to one worker */
 #define AHEAD_US 2000   /* most work sent to one worker */
@@ -28,6 +29,7 @@ struct workers {
 	struct slot *slots;
 	unsigned n_slots;
 	uint32_t max_tasks;
+	bool run_as_owner;
 	struct event *stall;
 	struct event *tidy;
 	bool stall_on;
@@ -449,6 +451,7 @@ workers_new(struct loop *loop, const struct workers_config *config, const struct
 	workers->callbacks = *callbacks;
 	workers->shared = config->shared;
 	workers->max_tasks = config->max_tasks;
+	workers->run_as_owner = config->run_as_owner;
 	workers->n_slots = config->cpu + config->processes;
 	workers->slots = mem_new_array(workers->n_slots, sizeof(*workers->slots));
 	for (unsigned i = 0; i < workers->n_slots; i++) {
@@ -573,6 +576,15 @@ workers_unreserve(struct job *job)
 		slot->exclusive = false;
 }
 
+/* As whom its worker is to run it. */
+static int64_t
+workers_as(const struct workers *workers, const struct job *job)
+{
+	if (!workers->run_as_owner || job->task->kind != TASK_COMMAND)
+		return FRAME_AS_OURSELVES;
+	return runas_owner(job->spec->owner);
+}
+
 bool
 workers_send(struct job *job)
 {
@@ -584,7 +596,7 @@ workers_send(struct job *job)
 		return false;
 	slot_add_job(slot, job);
 	frame_put_job(channel_out(slot->channel), (uint64_t)job->spec->id, job->token, job->spec->task, (unsigned)job->attempts,
-	    &job->spec->limits, job->spec->args);
+	    &job->spec->limits, workers_as(workers, job), job->spec->args);
 	if (slot->n > 1)
 		workers_arm(workers->stall, &workers->stall_on, STALL_MS);
 	if (slot->pool == POOL_PROCESSES)

@@ -73,6 +73,7 @@ struct workers_config {
 	uint32_t max_tasks;       /* a CPU worker is replaced after so many jobs; 0: never */
 	struct slots *shared;
 	int spawner_fd;           /* taken */
+	bool run_as_owner;        /* commands become their owners */
 };
 
 struct workers *workers_new(struct loop *loop, const struct workers_config *config, const struct workers_callbacks *callbacks);

@@ -5,7 +5,8 @@ The systemd units of a build folder: correct by systemd-analyze verify, and as h
     units.py BUILD-FOLDER
 
 A staged copy is looked at, in which ExecStart names a program that is there. The exposure (0 best, 10 worst) of the
-system's unit is 2.6 or less, since its commands inherit the sandbox and have to stay usable; 1.6 with the hardened drop-in.
+system's unit is 2.6 or less, since its commands inherit the sandbox and have to stay usable; 1.6 with the hardened drop-in, 3.6
+with the one by which commands run as their owners.
 The last line is `units: N passed, N failed`.
 """
 
@@ -19,7 +20,7 @@ import tempfile
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "conf")
 
 
-def stage(build, folder, drop_in):
+def stage(build, folder, drop_in=None):
     """A folder with the units, as installed; (the system's service, the others)."""
     os.makedirs(os.path.join(folder, "user"))
     program = os.path.join(folder, "futured")
@@ -32,7 +33,7 @@ def stage(build, folder, drop_in):
     shutil.copy(os.path.join(SOURCE, "futured.socket"), folder)
     if drop_in:
         os.mkdir(os.path.join(folder, "futured.service.d"))
-        shutil.copy(os.path.join(SOURCE, "hardened.conf"), os.path.join(folder, "futured.service.d"))
+        shutil.copy(os.path.join(SOURCE, drop_in), os.path.join(folder, "futured.service.d"))
     return os.path.join(folder, "futured.service")
 
 
@@ -67,16 +68,19 @@ def main():
         sys.exit(__doc__)
     folder = tempfile.mkdtemp(prefix="futured-units-")
     try:
-        plain = stage(sys.argv[1], os.path.join(folder, "plain"), False)
-        hard = stage(sys.argv[1], os.path.join(folder, "hard"), True)
+        plain = stage(sys.argv[1], os.path.join(folder, "plain"))
+        hard = stage(sys.argv[1], os.path.join(folder, "hard"), "hardened.conf")
+        owner = stage(sys.argv[1], os.path.join(folder, "owner"), "run-as-owner.conf")
         socket = os.path.join(os.path.dirname(plain), "futured.socket")
         user = os.path.join(os.path.dirname(plain), "user", "futured.service")
         cases = [
             ("the system's service and socket are correct", verify((plain, socket))),
             ("the hardened service is correct", verify((hard,))),
+            ("the service that runs commands as their owners is correct", verify((owner,))),
             ("the user's service is correct", verify((user,), "--user")),
             ("the system's service is exposed 2.6 at most", exposure(plain, 2.6)),
             ("hardened, 1.6 at most", exposure(hard, 1.6)),
+            ("with commands as their owners, 3.6 at most", exposure(owner, 3.6)),
         ]
     finally:
         shutil.rmtree(folder)

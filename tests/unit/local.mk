@@ -14,6 +14,10 @@ check_PROGRAMS += tests/unit/test_privacy
 tests_unit_test_privacy_SOURCES = tests/unit/test_privacy.c
 tests_unit_test_privacy_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_runas
+tests_unit_test_runas_SOURCES = tests/unit/test_runas.c
+tests_unit_test_runas_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_fsm
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
 tests_unit_test_fsm_LDADD = $(unit_ldadd)

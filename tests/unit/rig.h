@@ -166,7 +166,7 @@ rig_hello(struct rig *rig, unsigned slot)
 static inline void
 rig_put_job(struct rig *rig, uint64_t job, const char *task, const char *args)
 {
-	frame_put_job(&rig->out, job, job + 1000, task, 1, &(struct spec_limits){0}, (struct span){args, strlen(args)});
+	frame_put_job(&rig->out, job, job + 1000, task, 1, &(struct spec_limits){0}, FRAME_AS_OURSELVES, (struct span){args, strlen(args)});
 }
 
 static inline void

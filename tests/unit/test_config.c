@@ -211,7 +211,7 @@ END_TEST
 
 START_TEST(what_is_not_built_is_refused_by_name)
 {
-	refused("[exec]\nrun_as = nobody\n", ":2: [exec] run_as is not in this version");
+	refused("[exec]\nrun_as = nobody\n", ":2: [exec] run_as: \"nobody\" is not daemon or owner");
 }
 END_TEST
 

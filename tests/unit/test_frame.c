@@ -42,8 +42,9 @@ START_TEST(test_job_round_trip)
 	struct frame_header header;
 	struct frame_job job;
 
-	frame_put_job(&out, 42, 7, "math.factorize", 3, &(struct spec_limits){0}, SPAN_LIT("[600851475143]"));
+	frame_put_job(&out, 42, 7, "math.factorize", 3, &(struct spec_limits){0}, FRAME_AS_OURSELVES, SPAN_LIT("[600851475143]"));
 	ck_assert_int_eq(frame_read_job(cut(0, &header), &job), 0);
+	ck_assert_int_eq(job.as, FRAME_AS_OURSELVES);
 	ck_assert_int_eq(header.type, FRAME_JOB);
 	ck_assert_uint_eq(header.job, 42);
 	ck_assert_uint_eq(header.token, 7);
@@ -60,8 +61,9 @@ START_TEST(test_limits_round_trip)
 	struct frame_header header;
 	struct frame_job job;
 
-	frame_put_job(&out, 1, 1, "exec", 1, &limits, SPAN_LIT("[]"));
+	frame_put_job(&out, 1, 1, "exec", 1, &limits, 1000, SPAN_LIT("[]"));
 	ck_assert_int_eq(frame_read_job(cut(0, &header), &job), 0);
+	ck_assert_int_eq(job.as, 1000);
 	ck_assert_int_eq(job.limits.memory_mib, limits.memory_mib);
 	ck_assert_int_eq(job.limits.cpu_s, 2);
 	ck_assert_int_eq(job.limits.files, 3);
