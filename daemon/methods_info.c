@@ -30,8 +30,7 @@ method_hello(struct request *request, struct span raw)
 
 	if (!request_params(request, raw, hello_table, &params))
 		return;
-	if (params.token[0] != '\0' &&
-	    !request->server->authenticate(request->server, params.token, &peer->role, peer->owner, sizeof(peer->owner))) {
+	if (params.token[0] != '\0' && !request->server->authenticate(request->server, params.token, peer)) {
 		request_fail(request, RPC_UNAUTHENTICATED, "this token is not known here");
 		return;
 	}

@@ -39,6 +39,7 @@ struct peer {
 	struct server *server;
 	enum role role;
 	char owner[128];       /* "" before authentication */
+	unsigned char token_hash[32]; /* SHA-256 of the token by which a "token:NAME" came */
 	bool closed;           /* replies are dropped */
 	bool leaving;          /* nothing more is read; it goes when the last reply is out: idle() is called */
 	unsigned refs;         /* the session's own, and one a request */

@@ -29,8 +29,8 @@ struct server {
 	struct webhooks *webhooks;
 	const struct task *const *tasks;
 	const struct method *const *methods; /* tables, ends with NULL */
-	/* Tells the role and owner of a token; false: it is none. */
-	bool (*authenticate)(struct server *server, const char *token, enum role *ret_role, char *ret_owner, size_t size);
+	/* The peer gets the role and owner of a token; false: it is none, and the peer stays who it was. */
+	bool (*authenticate)(struct server *server, const char *token, struct peer *peer);
 	/*
 	 * Takes nothing more and starts nothing more; drained(true) is called when nothing runs and all is written, drained(false) when wait_ms (SPEC_NONE: no
 	 * limit) is over before. Then the daemon ends.

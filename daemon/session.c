@@ -425,7 +425,7 @@ sessions_close_revoked(struct sessions *sessions)
 
 	for (session = TAILQ_FIRST(&sessions->list); session != NULL; session = next) {
 		next = TAILQ_NEXT(session, link);
-		if (tokens_still_holds(sessions->server->tokens, session->peer.owner, session->peer.role))
+		if (tokens_still_holds(sessions->server->tokens, &session->peer))
 			continue;
 		session_die(session);
 		n++;

@@ -81,14 +81,14 @@ token_close(struct token *token)
 }
 
 bool
-token_authenticate(struct server *server, const char *text, enum role *ret_role, char *ret_owner, size_t size)
+token_authenticate(struct server *server, const char *text, struct peer *peer)
 {
 	const struct token *token = server->token;
 	size_t len = strlen(token->text);
 
 	if (strlen(text) != len || CRYPTO_memcmp(text, token->text, len) != 0)
-		return tokens_find(server->tokens, text, ret_role, ret_owner, size);
-	*ret_role = ROLE_OPERATOR;
-	snprintf(ret_owner, size, "uid:%u", (unsigned)geteuid());
+		return tokens_find(server->tokens, text, peer);
+	peer->role = ROLE_OPERATOR;
+	snprintf(peer->owner, sizeof(peer->owner), "uid:%u", (unsigned)geteuid());
 	return true;
 }

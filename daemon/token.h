@@ -12,6 +12,6 @@ struct token;
 struct token *token_open(int dir);
 void token_close(struct token *token);
 /* struct server's authenticate. */
-bool token_authenticate(struct server *server, const char *text, enum role *ret_role, char *ret_owner, size_t size);
+bool token_authenticate(struct server *server, const char *text, struct peer *peer);
 
 #endif

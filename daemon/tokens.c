@@ -3,6 +3,7 @@
  */
 #include "daemon/tokens.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
@@ -189,28 +190,31 @@ tokens_count(const struct tokens *tokens)
 }
 
 bool
-tokens_find(const struct tokens *tokens, const char *text, enum role *ret_role, char *ret_owner, size_t size)
+tokens_find(const struct tokens *tokens, const char *text, struct peer *peer)
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
+
+	static_assert(sizeof(hash) == sizeof(peer->token_hash), "a peer keeps the hash");
 
 	SHA256((const unsigned char *)text, strlen(text), hash);
 	for (size_t i = 0; i < tokens->n; i++) {
 		if (CRYPTO_memcmp(tokens->entries[i].hash, hash, sizeof(hash)) != 0)
 			continue;
-		*ret_role = tokens->entries[i].role;
-		snprintf(ret_owner, size, TOKENS_OWNER "%s", tokens->entries[i].name);
+		peer->role = tokens->entries[i].role;
+		snprintf(peer->owner, sizeof(peer->owner), TOKENS_OWNER "%s", tokens->entries[i].name);
+		memcpy(peer->token_hash, hash, sizeof(hash));
 		return true;
 	}
 	return false;
 }
 
 bool
-tokens_still_holds(const struct tokens *tokens, const char *owner, enum role role)
+tokens_still_holds(const struct tokens *tokens, const struct peer *peer)
 {
 	const struct tokens_entry *entry;
 
-	if (strncmp(owner, TOKENS_OWNER, strlen(TOKENS_OWNER)) != 0)
+	if (strncmp(peer->owner, TOKENS_OWNER, strlen(TOKENS_OWNER)) != 0)
 		return true;
-	entry = tokens_find_name(tokens, owner + strlen(TOKENS_OWNER));
-	return entry != NULL && entry->role == role;
+	entry = tokens_find_name(tokens, peer->owner + strlen(TOKENS_OWNER));
+	return entry != NULL && entry->role == peer->role && memcmp(entry->hash, peer->token_hash, sizeof(entry->hash)) == 0;
 }

@@ -24,9 +24,9 @@ void tokens_close(struct tokens *tokens);
 int tokens_reload(struct tokens *tokens, char **ret_reason);
 size_t tokens_count(const struct tokens *tokens);
 
-/* Whose token the text is: false: nobody's. *ret_owner is "token:NAME". */
-bool tokens_find(const struct tokens *tokens, const char *text, enum role *ret_role, char *ret_owner, size_t size);
-/* Whether an owner of that kind still stands there with that role; any other owner does. */
-bool tokens_still_holds(const struct tokens *tokens, const char *owner, enum role role);
+/* Whose token the text is: false: nobody's, and the peer stays who it was. Its owner is "token:NAME". */
+bool tokens_find(const struct tokens *tokens, const char *text, struct peer *peer);
+/* Whether the token by which the peer came still stands there, for that owner with that role; who came by none of these does. */
+bool tokens_still_holds(const struct tokens *tokens, const struct peer *peer);
 
 #endif

@@ -112,6 +112,19 @@ def test_a_role_that_changes(t):
     eq(connect("token-of-ann").hello["role"], "reader")
 
 
+def test_a_token_that_is_replaced(t):
+    """A leaked token is changed for another under the same name: whoever came by the old one must leave."""
+    d, connect = serve(t, tokens_text(TOKENS))
+    bob, eve = connect("token-of-bob"), connect("token-of-eve")
+    bob.call("ping")
+    write(t, d, tokens_text(dict(TOKENS, bob=("user", "another-of-bob"))))
+    hang_up(d, "SIGHUP: 3 tokens")
+    bob.ended()
+    eve.call("stats")
+    refused("unauthenticated", connect().call, "hello", token="token-of-bob")
+    eq(connect("another-of-bob").hello["owner"], "token:bob")
+
+
 def test_a_bad_file_at_reload(t):
     """A file that cannot be read changes nothing, and the log says where it is wrong."""
     d, connect = serve(t, tokens_text(TOKENS))
