@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -83,11 +84,11 @@ tokens_find_name(const struct tokens *tokens, const char *name)
 
 /* NULL, or why the file is not to be trusted. */
 static const char *
-tokens_distrust(FILE *file)
+tokens_distrust(int fd)
 {
 	struct stat st;
 
-	if (fstat(fileno(file), &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return strerror(errno);
 	if (!S_ISREG(st.st_mode))
 		return "it is no regular file";
@@ -128,23 +129,38 @@ tokens_read_file(struct tokens *tokens, FILE *file, char **ret_reason)
 	return -1;
 }
 
+/* *ret_file NULL: there is none, and there need be none. Whatever else stands in its place (a pipe) is not waited for. */
+static int
+tokens_open_file(const struct tokens *tokens, FILE **ret_file, char **ret_reason)
+{
+	int fd = open(tokens->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	const char *why = NULL;
+
+	*ret_file = NULL;
+	if (fd < 0 && errno == ENOENT && tokens->optional)
+		return 0;
+	if (fd >= 0)
+		why = tokens_distrust(fd);
+	if (fd >= 0 && why == NULL)
+		*ret_file = fdopen(fd, "r");
+	if (*ret_file != NULL)
+		return 0;
+	*ret_reason = mem_format("%s: %s", tokens->path, why != NULL ? why : strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 int
 tokens_reload(struct tokens *tokens, char **ret_reason)
 {
 	struct tokens fresh = {.path = tokens->path};
-	FILE *file = fopen(tokens->path, "re");
-	const char *why;
-	int result = -1;
+	FILE *file;
+	int result;
 
-	if (file == NULL && !(errno == ENOENT && tokens->optional)) {
-		*ret_reason = mem_format("%s: %s", tokens->path, strerror(errno));
+	if (tokens_open_file(tokens, &file, ret_reason) < 0)
 		return -1;
-	}
-	why = file != NULL ? tokens_distrust(file) : NULL;
-	if (why != NULL)
-		*ret_reason = mem_format("%s: %s", tokens->path, why);
-	else
-		result = file != NULL ? tokens_read_file(&fresh, file, ret_reason) : 0;
+	result = file != NULL ? tokens_read_file(&fresh, file, ret_reason) : 0;
 	if (file != NULL)
 		fclose(file);
 	if (result < 0) {

@@ -175,6 +175,21 @@ def test_a_file_elsewhere(t):
     contains(d.log(), path + ": No such file")
 
 
+def test_a_pipe_for_a_file(t):
+    """What is no regular file is refused, at SIGHUP without a moment's wait for whoever might write into it, and at the start."""
+    d, connect = serve(t, tokens_text(TOKENS))
+    path = os.path.join(d.state, "tokens")
+    bob = connect("token-of-bob")
+    os.unlink(path)
+    os.mkfifo(path, 0o600)
+    t.hand_over(path)
+    hang_up(d, "SIGHUP: the tokens stay as they were: %s: it is no regular file" % path)
+    eq(bob.run("noop", [1])["result"], [1])
+    d.stop()
+    d.start(ready=False)
+    eq(d.wait(), 78)
+
+
 # ---- strangers
 
 
