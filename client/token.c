@@ -57,47 +57,84 @@ static char *token_default_path(void)
 	return path;
 }
 
-static bool token_is_taken(const char *path, const char *name)
+/* The folder of the file, open, and the file's name in it. */
+static int token_open_folder(const char *path, const char **ret_name)
 {
-	FILE *file = fopen(path, "re");
+	const char *slash = strrchr(path, '/');
+	char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	int fd;
+
+	if (folder == NULL)
+		ctl_die_memory();
+	fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		ctl_die(CTL_DENIED, "cannot write %s: %s: %s", path, folder, strerror(errno));
+	free(folder);
+	*ret_name = slash == NULL ? path : slash + 1;
+	return fd;
+}
+
+/* A new file: only its owner may read it. Made by root it is given to whose the folder is: a daemon that is not root reads it. */
+static int token_create(int folder, const char *name)
+{
+	struct stat owner;
+	int fd = openat(folder, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -1;
+	if (geteuid() != 0 || (fstat(folder, &owner) == 0 && fchown(fd, owner.st_uid, owner.st_gid) == 0))
+		return fd;
+	close(fd);
+	unlinkat(folder, name, 0);
+	return -1;
+}
+
+/*
+ * The file, made if it is not there. The folder may be another user's than the caller (root, for the system's daemon): what that
+ * user may have put in the file's place leads nowhere else.
+ */
+static int token_open(const char *path)
+{
+	const char *name, *why = NULL;
+	struct stat status;
+	int folder = token_open_folder(path, &name);
+	int fd = openat(folder, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		fd = token_create(folder, name);
+	close(folder);
+	if (fd < 0 || fstat(fd, &status) < 0)
+		why = errno == ELOOP ? "it is a symbolic link: name the file itself" : strerror(errno);
+	else if (!S_ISREG(status.st_mode))
+		why = "it is no regular file";
+	else if (status.st_nlink != 1)
+		why = "it has other names beside this one (hard links)";
+	if (why != NULL)
+		ctl_die(CTL_DENIED, "cannot write %s: %s", path, why);
+	return fd;
+}
+
+/* Whether the name stands in the file. *ret_whole: its last line has an end. */
+static bool token_is_taken(const char *path, int fd, const char *name, bool *ret_whole)
+{
+	FILE *file = fdopen(dup(fd), "r");
 	char *line = NULL;
 	size_t room = 0, len = strlen(name);
 	bool taken = false;
+	ssize_t n;
 
-	if (file == NULL && errno != ENOENT)
+	if (file == NULL)
 		ctl_die(CTL_DENIED, "cannot read %s: %s", path, strerror(errno));
-	while (!taken && file != NULL && getline(&line, &room, file) >= 0) {
+	*ret_whole = true;
+	while (!taken && (n = getline(&line, &room, file)) > 0) {
 		const char *word = line + strspn(line, " \t");
 
 		taken = strncmp(word, name, len) == 0 && isspace((unsigned char)word[len]);
+		*ret_whole = line[n - 1] == '\n';
 	}
 	free(line);
-	if (file != NULL)
-		fclose(file);
+	fclose(file);
 	return taken;
-}
-
-/* What a new file is made with: only its owner may read it, and the daemon asks that only he may write it. */
-static void token_append(const char *path, const char *line)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	size_t len = strlen(line);
-	struct stat status;
-	char last = '\n';
-
-	if (fd < 0)
-		ctl_die(CTL_DENIED, "cannot write %s: %s", path, strerror(errno));
-	if (fstat(fd, &status) == 0 && status.st_size > 0) {
-		int reader = open(path, O_RDONLY | O_CLOEXEC);
-
-		if (reader < 0 || pread(reader, &last, 1, status.st_size - 1) != 1)
-			last = '\n';
-		if (reader >= 0)
-			close(reader);
-	}
-	if ((last != '\n' && write(fd, "\n", 1) != 1) || write(fd, line, len) != (ssize_t)len || fsync(fd) < 0)
-		ctl_die(CTL_REFUSED, "cannot write %s: %s", path, strerror(errno));
-	close(fd);
 }
 
 static int token_main(struct operands *operands)
@@ -106,6 +143,8 @@ static int token_main(struct operands *operands)
 	char token[2 * TOKEN_BYTES + 1], digest[2 * SHA256_DIGEST_LENGTH + 1], line[256];
 	char *path;
 	enum role role;
+	bool whole;
+	int fd;
 
 	if (operands->count != 2)
 		ctl_die_usage("token takes a name and a role");
@@ -116,15 +155,18 @@ static int token_main(struct operands *operands)
 	path = token_path != NULL ? strdup(token_path) : token_default_path();
 	if (path == NULL)
 		ctl_die_memory();
-	if (token_is_taken(path, operands->at[0]))
+	fd = token_open(path);
+	if (token_is_taken(path, fd, operands->at[0], &whole))
 		ctl_die(CTL_REFUSED, "%s has a token of that name already: take its line out first", path);
 	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
 		ctl_die(CTL_REFUSED, "no random bytes: %s", strerror(errno));
 	token_hex(bytes, sizeof(bytes), token);
 	SHA256((const unsigned char *)token, strlen(token), hash);
 	token_hex(hash, sizeof(hash), digest);
-	snprintf(line, sizeof(line), "%s %s %s\n", operands->at[0], role_name(role), digest);
-	token_append(path, line);
+	snprintf(line, sizeof(line), "%s%s %s %s\n", whole ? "" : "\n", operands->at[0], role_name(role), digest);
+	if (write(fd, line, strlen(line)) != (ssize_t)strlen(line) || fsync(fd) < 0)
+		ctl_die(CTL_REFUSED, "cannot write %s: %s", path, strerror(errno));
+	close(fd);
 	if (ctl.json)
 		printf("{\"name\":\"%s\",\"role\":\"%s\",\"token\":\"%s\"}\n", operands->at[0], role_name(role), token);
 	else

@@ -498,6 +498,46 @@ def test_ctl_token_refuses(t):
     that(not os.path.exists(t.path("none")), "nothing was written")
 
 
+def as_root(t, *args):
+    """futurectl as root, whatever user the story's own is."""
+    return subprocess.run([t.settings.futurectl] + list(args), env=t.environment(), stdin=subprocess.DEVNULL, capture_output=True,
+                          timeout=within(60), check=False)
+
+
+@options(root=True)
+def test_root_makes_a_token(t):
+    """A file that root makes in the daemon's folder is the daemon's, which reads it at SIGHUP and at the next start."""
+    d, connect = serve(t)
+    path = os.path.join(d.state, "tokens")
+    made = as_root(t, "token", "kim", "user", "--file", path)
+    eq(made.returncode, 0, "%r" % made)
+    eq((os.stat(path).st_uid, os.stat(path).st_mode & 0o777), (t.uid, 0o600))
+    hang_up(d, "SIGHUP: 1 tokens")
+    token = made.stdout.decode().strip()
+    eq(connect(token).hello["owner"], "token:kim")
+    d.stop()
+    d.start()
+    eq(connect(token).hello["role"], "user")
+
+
+@options(root=True)
+def test_root_follows_no_link(t):
+    """The daemon's user cannot make root write elsewhere: a link and a pipe in the place of the file are refused."""
+    folder, secret = t.path("state"), t.path("secret")
+    os.mkdir(folder)
+    t.hand_over(folder)
+    with open(secret, "w", encoding="utf-8") as file:
+        file.write("root's\n")
+    path = os.path.join(folder, "tokens")
+    for plant, said in ((os.symlink, "a symbolic link"), (os.link, "other names"), (lambda _, pipe: os.mkfifo(pipe), "no regular file")):
+        plant(secret, path)
+        told = as_root(t, "token", "kim", "operator", "--file", path)
+        eq(told.returncode, 77, "%r" % told)
+        contains(told.stderr.decode(), said)
+        eq(t.read("secret"), b"root's\n")
+        os.unlink(path)
+
+
 def test_ctl_tls(t):
     """--ca, and --cert and --key where asked for: futurectl speaks TLS, with large messages and output as it comes."""
     authority(t, "clients")
