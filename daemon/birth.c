@@ -53,6 +53,7 @@
 #define EXIT_STORE 74
 #define EXIT_CONFIG 78
 #define END_DEADLINE_MS 30000
+#define CGROUP_LOCK_MS 1000 /* a killed daemon may have its lock a moment longer */
 
 static const struct method *const birth_methods[] = {methods_submit, methods_look, methods_wait, methods_control, methods_ended, methods_queues, methods_info, NULL};
 
@@ -71,6 +72,7 @@ struct birth {
 	struct rlimit nofile; /* as it was: for commands */
 	int output_dir;
 	int cgroup; /* the folder of control groups, or -1 */
+	int cgroup_lock;
 	struct slots *slots;
 	pid_t spawner_pid;
 	int spawner_fd;
@@ -187,6 +189,16 @@ birth_open_output(struct birth *birth)
 	return birth->output_dir < 0 ? -1 : 0;
 }
 
+static void
+birth_close_cgroup(struct birth *birth)
+{
+	if (birth->cgroup < 0)
+		return;
+	close(birth->cgroup);
+	close(birth->cgroup_lock);
+	birth->cgroup = -1;
+}
+
 /* Before the spawner, so that all of us are in the group that is for us. */
 static int
 birth_cgroup(struct birth *birth)
@@ -194,11 +206,22 @@ birth_cgroup(struct birth *birth)
 	char *found = birth->config.cgroup == NULL ? cgroup_find(NULL, NULL) : NULL;
 	const char *path = birth->config.cgroup != NULL ? birth->config.cgroup : found;
 
-	if (path != NULL)
-		birth->cgroup = cgroup_open(path);
+	const char *why;
+
+	if (path == NULL)
+		return 0;
+	birth->cgroup = cgroup_open(path, &birth->cgroup_lock);
+	if (birth->cgroup >= 0 && locks_wait(birth->cgroup_lock, CGROUP_LOCK_MS) == 0) {
+		cgroup_take(birth->cgroup, birth->cgroup_lock);
+		free(found);
+		return 0;
+	}
+	why = errno == EWOULDBLOCK ? "another daemon makes its groups there" : strerror(errno);
+	birth_close_cgroup(birth);
+	if (found == NULL)
+		return birth_fail(EXIT_CONFIG, "[exec] cgroup: %s cannot be used: %s", path, why);
+	log_warning("commands run without control groups: %s cannot be used: %s", path, why);
 	free(found);
-	if (birth->cgroup < 0 && birth->config.cgroup != NULL)
-		return birth_fail(EXIT_CONFIG, "[exec] cgroup: %s cannot be used: %s", birth->config.cgroup, strerror(errno));
 	return 0;
 }
 
@@ -679,8 +702,7 @@ birth_end_processes(struct birth *birth)
 	tls_close(birth->tls);
 	if (birth->output_dir >= 0)
 		close(birth->output_dir);
-	if (birth->cgroup >= 0)
-		close(birth->cgroup);
+	birth_close_cgroup(birth);
 	locks_close(&birth->locks);
 	privacy_keep_nothing();
 	config_done(&birth->config);

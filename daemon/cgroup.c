@@ -137,32 +137,41 @@ cgroup_clear_slots(int root)
 
 /* The controllers can be handed down only by a group that has no process of its own. */
 static void
-cgroup_hand_down(int root)
+cgroup_hand_down(int root, int group)
 {
 	static const char *const controllers[] = {"+memory", "+pids"};
-	int group;
 
-	if (mkdirat(root, "daemon", 0755) < 0 && errno != EEXIST)
+	if (cgroup_write(group, "cgroup.procs", "0") < 0)
 		return;
-	group = cgroup_open_group(root, "daemon");
-	if (group >= 0 && cgroup_write(group, "cgroup.procs", "0") == 0) {
-		for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++)
-			cgroup_write(root, "cgroup.subtree_control", controllers[i]);
-	}
-	if (group >= 0)
-		close(group);
+	for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++)
+		cgroup_write(root, "cgroup.subtree_control", controllers[i]);
 }
 
 int
-cgroup_open(const char *path)
+cgroup_open(const char *path, int *ret_lock)
 {
 	int root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int lock = -1, error;
 
 	if (root < 0)
 		return -1;
-	cgroup_hand_down(root);
-	cgroup_clear_slots(root);
+	if (mkdirat(root, "daemon", 0700) == 0 || errno == EEXIST)
+		lock = cgroup_open_group(root, "daemon");
+	if (lock < 0) {
+		error = errno;
+		close(root);
+		errno = error;
+		return -1;
+	}
+	*ret_lock = lock;
 	return root;
+}
+
+void
+cgroup_take(int root, int lock)
+{
+	cgroup_hand_down(root, lock);
+	cgroup_clear_slots(root);
 }
 
 /* ---- a command's ----------------------------------------------------------------------------- */

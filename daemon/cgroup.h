@@ -24,10 +24,16 @@
  */
 char *cgroup_find(const char *own, const char *const *mounts);
 /*
- * Daemon, with one thread and no child: opens the folder (O_CLOEXEC), moves us into ROOT/daemon, hands the controllers
- * down, and ends and removes what an earlier life has left in slots. The descriptor, or -1 with errno.
+ * Daemon: opens the folder, and makes ROOT/daemon, which nobody but this user (and root) can open. Whoever has the flock of
+ * *ret_lock, its descriptor, has the slots: two daemons would end each other's commands. The descriptor of the folder, or -1
+ * with errno. Both are O_CLOEXEC.
  */
-int cgroup_open(const char *path);
+int cgroup_open(const char *path, int *ret_lock);
+/*
+ * Daemon, with one thread, no child, and the lock: moves us into ROOT/daemon, hands the controllers down, and ends and
+ * removes what an earlier life has left in slots.
+ */
+void cgroup_take(int root, int lock);
 
 /*
  * Worker: a new, empty group for the slot's next command, with its limits: memory_mib (0: none), and CGROUP_PIDS_MAX.

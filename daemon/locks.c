@@ -35,8 +35,7 @@ locks_alarm(int sig)
 	(void)sig;
 }
 
-/* 0, or -1 with errno: EWOULDBLOCK when it is held for so long. */
-static int
+int
 locks_wait(int fd, int64_t ms)
 {
 	const struct itimerval tick = {{0, 50000}, {0, 50000}}, off = {{0, 0}, {0, 0}};

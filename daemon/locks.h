@@ -7,6 +7,8 @@
 #ifndef DAEMON_LOCKS_H
 #define DAEMON_LOCKS_H
 
+#include <stdint.h>
+
 struct locks {
 	int dir;         /* the state folder */
 	int daemon_lock;
@@ -21,5 +23,8 @@ struct locks {
  */
 int locks_take(const char *state_dir, struct locks *ret_locks, char **ret_reason);
 void locks_close(struct locks *locks);
+
+/* Takes the flock of a descriptor: 0, or -1 with errno, EWOULDBLOCK when somebody else has it for so long. */
+int locks_wait(int fd, int64_t ms);
 
 #endif

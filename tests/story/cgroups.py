@@ -64,6 +64,28 @@ def test_a_folder_that_is_none(t):
     contains(d.log(), t.path("nowhere"))
 
 
+def test_two_daemons(t):
+    """A folder in which a daemon makes its groups is no other's: that one would end the commands of the first."""
+    folder, c = stand_in(t)
+    gate = t.gate()
+    ident = c.submit("exec", {"argv": gate.argv()})
+    gate.started()
+    kill = folder + "/slot-0/cgroup.kill"
+    with open(kill, "w", encoding="ascii") as file:
+        file.write("untouched")
+    t.hand_over(kill)
+    second = t.make(config={"exec": {"cgroup": folder}}).start(ready=False)
+    eq(second.wait(), 78)
+    contains(second.log(), folder + " cannot be used: another daemon")
+    with open(kill, encoding="ascii") as file:
+        eq(file.read(), "untouched", "the group of the first one's command")
+    os.remove(kill)
+    gate.release()
+    eq(c.ended_job(ident)["state"], "succeeded")
+    t.daemons[0].kill()
+    second.start()
+
+
 def real(t, before=None):
     """A group in the kernel's tree with the daemon in it; (its folder, daemon, client)."""
     folder = "%s/%s" % (UNIFIED[0], os.path.basename(t.folder))

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -105,13 +106,14 @@ END_TEST
 START_TEST(test_no_group_at_all)
 {
 	bool memory = true;
+	int lock;
 
 	ck_assert_int_eq(cgroup_make(-1, 1, 64, &memory), -1);
 	ck_assert(!memory);
 	cgroup_kill(-1);
 	ck_assert(!cgroup_ran_out_of_memory(-1));
 	cgroup_remove(-1, 1, -1);
-	ck_assert_int_eq(cgroup_open("/nonexistent/folder"), -1);
+	ck_assert_int_eq(cgroup_open("/nonexistent/folder", &lock), -1);
 }
 END_TEST
 
@@ -172,14 +174,17 @@ END_TEST
 
 START_TEST(test_open)
 {
-	int daemon = make_group("daemon"), other = make_group("other"), opened;
+	int daemon = make_group("daemon"), other = make_group("other"), opened, lock;
 
 	put(daemon, "cgroup.procs", "");
 	put(root, "cgroup.subtree_control", "");
 	close(make_group("slot-0"));
 	close(make_group("slot-17"));
-	opened = cgroup_open(folder);
+	opened = cgroup_open(folder, &lock);
 	ck_assert_int_ge(opened, 0);
+	check_file(daemon, "cgroup.procs", "");
+	ck_assert_int_eq(faccessat(root, "slot-17", F_OK, 0), 0); /* the lock is still to be taken */
+	cgroup_take(opened, lock);
 	check_file(daemon, "cgroup.procs", "0");
 	check_file(root, "cgroup.subtree_control", "+pidsry"); /* one after the other, in a file that is none of the kernel's */
 	ck_assert_int_ne(faccessat(root, "slot-0", F_OK, 0), 0);
@@ -188,6 +193,26 @@ START_TEST(test_open)
 	close(daemon);
 	close(other);
 	close(opened);
+	close(lock);
+}
+END_TEST
+
+START_TEST(test_one_lock)
+{
+	int lock, again, opened = cgroup_open(folder, &lock), second = cgroup_open(folder, &again);
+	struct stat status;
+
+	ck_assert_int_ge(opened, 0);
+	ck_assert_int_ge(second, 0);
+	ck_assert_int_eq(fstat(lock, &status), 0);
+	ck_assert_uint_eq(status.st_mode & 0777, 0700);
+	ck_assert_int_eq(flock(lock, LOCK_EX | LOCK_NB), 0);
+	ck_assert_int_eq(flock(again, LOCK_EX | LOCK_NB), -1);
+	close(lock);
+	ck_assert_int_eq(flock(again, LOCK_EX | LOCK_NB), 0);
+	close(again);
+	close(opened);
+	close(second);
 }
 END_TEST
 
@@ -237,6 +262,7 @@ main(void)
 	tcase_add_test(tcase, test_memory_events);
 	tcase_add_test(tcase, test_left_by_another);
 	tcase_add_test(tcase, test_open);
+	tcase_add_test(tcase, test_one_lock);
 	tcase_add_test(tcase, test_find);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
