@@ -349,17 +349,44 @@ static bool connect_read_token(char *path, char *token)
 	return found;
 }
 
-/* The token of the default places, or NULL. */
-static const char *connect_token(char *buffer)
+static bool connect_is_loopback(int fd)
+{
+	struct sockaddr_storage address;
+	const struct sockaddr_in *four = (const struct sockaddr_in *)&address;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address;
+	socklen_t len = sizeof(address);
+
+	if (getpeername(fd, (struct sockaddr *)&address, &len) < 0)
+		return false;
+	if (address.ss_family == AF_INET)
+		return ntohl(four->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return address.ss_family == AF_INET6 &&
+	       (IN6_IS_ADDR_LOOPBACK(&six->sin6_addr) ||
+		(IN6_IS_ADDR_V4MAPPED(&six->sin6_addr) && six->sin6_addr.s6_addr[12] == IN_LOOPBACKNET));
+}
+
+/*
+ * The token where the caller names none, *ret_token NULL if there is none at all. That of this machine's daemon goes only
+ * to this machine, or to whoever has proved by TLS to be who was named.
+ */
+static int connect_token(struct fut_client *client, int fd, bool secure, char *buffer, const char **ret_token)
 {
 	const char *token = getenv("FUTURED_TOKEN");
 
+	*ret_token = token;
 	if (token != NULL && token[0] != '\0')
-		return token;
-	if (connect_read_token(connect_path("XDG_STATE_HOME", ".local/state", "futured/token"), buffer) ||
-	    connect_read_token(strdup(CONNECT_SYSTEM_TOKEN), buffer))
-		return buffer;
-	return NULL;
+		return 0;
+	*ret_token = NULL;
+	if (!connect_read_token(connect_path("XDG_STATE_HOME", ".local/state", "futured/token"), buffer) &&
+	    !connect_read_token(strdup(CONNECT_SYSTEM_TOKEN), buffer))
+		return 0;
+	if (!secure && !connect_is_loopback(fd))
+		return client_fail(client, FUT_E_UNAUTHENTICATED,
+				   "the token of this machine's daemon is not sent in the clear to %s, which is not "
+				   "loopback: use TLS, or name the token for it",
+				   client->place);
+	*ret_token = buffer;
+	return 0;
 }
 
 /* tls NULL: in the clear. */
@@ -386,7 +413,14 @@ static int connect_remote(struct fut_client *client, const char *place, const ch
 	free(port);
 	if (r < 0)
 		return r;
-	r = connect_finish(client, fd, secure, token != NULL ? token : connect_token(buffer));
+	if (token == NULL)
+		r = connect_token(client, fd, secure != NULL, buffer, &token);
+	if (r == 0) {
+		r = connect_finish(client, fd, secure, token);
+	} else {
+		secure_free(secure);
+		close(fd);
+	}
 	explicit_bzero(buffer, sizeof(buffer));
 	return r;
 }

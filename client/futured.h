@@ -134,7 +134,8 @@ void fut_free(struct fut_client *client);
  *
  * fut_connect_tcp: place is "HOST:PORT", "[ADDRESS]:PORT" or ":PORT" (this machine). token NULL means $FUTURED_TOKEN,
  * else the first of the daemon's own token files that can be read: $XDG_STATE_HOME/futured/token
- * (~/.local/state/futured/token), /var/lib/futured/token.
+ * (~/.local/state/futured/token), /var/lib/futured/token; such a one goes to loopback or over TLS alone, else
+ * FUT_E_UNAUTHENTICATED.
  */
 FUT_CHECKED int fut_connect(struct fut_client *client);
 FUT_CHECKED int fut_connect_unix(struct fut_client *client, const char *path);

@@ -4,9 +4,10 @@ futurectl run: a task's result as JSON, a command as if it ran here.
 
 import os
 import signal
+import socket
 import subprocess
 
-from harness import contains, eq, process, that, wait_for, within
+from harness import contains, eq, options, process, that, wait_for, within
 
 
 def test_run_a_task(t):
@@ -228,6 +229,42 @@ def test_over_tcp(t):
     eq(ctl("--token-file", token, "run", "--", "sh", "-c", "echo over; exit 3", status=3).out, "over\n")
     eq(ctl("--token-file", token, "run", "--", "sh", "-c", "echo \"[$GIVEN]\"", env={"GIVEN": "x"}, status=0).out, "[]\n",
        "over TCP the environment is not sent")
+
+
+def elsewhere():
+    """An address of this machine's that is not loopback, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            return None
+        return probe.getsockname()[0]
+
+
+@options(missing=None if elsewhere() else "a network address that is not loopback")
+def test_the_token_of_this_machine_stays_on_it(t):
+    """What --connect names gets the token of the default places in the clear on loopback only; a token that is named goes anywhere."""
+    os.makedirs(t.path("st/futured"))
+    t.write("st/futured/token", "the-operators\n")
+    named = t.write("named", "named-for-it\n")
+
+    def heard(address, *args, **env):
+        with socket.socket() as door:
+            door.bind((address, 0))
+            door.listen()
+            door.settimeout(within(30))
+            child = t.ctl_start("--connect", "%s:%d" % (address, door.getsockname()[1]), *args, "list", socket_option=False,
+                                env=dict(env, XDG_STATE_HOME=t.path("st")))
+            with door.accept()[0] as caller:
+                caller.settimeout(within(30))
+                said = caller.recv(4096)
+        return said, t.finish_ctl(child)
+    said, told = heard(elsewhere())
+    eq((said, told.status), (b"", 77), "%r" % told)
+    contains(told.err, "is not loopback")
+    contains(heard(elsewhere(), FUTURED_TOKEN="named-for-it")[0], b"named-for-it")
+    contains(heard(elsewhere(), "--token-file", named)[0], b"named-for-it")
+    contains(heard("127.0.0.2")[0], b"the-operators")
 
 
 def test_help(t):
