@@ -58,6 +58,7 @@ struct config {
 	int64_t limit_pending_per_owner;
 	int64_t limit_queues;
 	int64_t limit_waits_per_connection;
+	int64_t limit_ranges_per_connection;
 	int64_t limit_selection;
 	int64_t limit_result; /* bytes */
 

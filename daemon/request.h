@@ -44,6 +44,7 @@ struct peer {
 	bool leaving;          /* nothing more is read; it goes when the last reply is out: idle() is called */
 	unsigned refs;         /* the session's own, and one a request */
 	unsigned n_waits;
+	size_t n_ranges;       /* that its waits keep */
 	unsigned n_watches;    /* that there ever were: they are numbered by it */
 	unsigned n_bulk;       /* requests under way whose replies may be large: few at a time are read */
 	struct peer_wait_list waits;

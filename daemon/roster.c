@@ -9,6 +9,8 @@
 #include "daemon/mem.h"
 #include "daemon/server.h"
 
+#define ROSTER_CONNECTIONS 16 /* all together may keep as many ranges as so many may */
+
 /* A bit for each id of the ranges. */
 struct roster_naming {
 	size_t *offsets; /* of each range's first id */
@@ -97,6 +99,24 @@ naming_unknown(const struct roster *roster, size_t *ret_n)
 	return unknown;
 }
 
+/* ---- what it keeps --------------------------------------------------------------------------------------------------------- */
+
+/* n ranges are kept now: false, and nothing is changed, when that is too much. */
+static bool
+roster_charge(struct roster *roster, size_t n)
+{
+	size_t max = (size_t)roster->server->config->limit_ranges_per_connection;
+	size_t charge = n > 0 ? n - 1 : 0, others = roster->peer->n_ranges - roster->charged;
+	size_t all = roster->server->n_ranges - roster->charged;
+
+	if (charge > roster->charged && (others + charge > max || all + charge > max * ROSTER_CONNECTIONS))
+		return false;
+	roster->peer->n_ranges = others + charge;
+	roster->server->n_ranges = all + charge;
+	roster->charged = charge;
+	return true;
+}
+
 /* ---- counting -------------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -128,6 +148,10 @@ roster_keep(struct roster *roster, int64_t id)
 		roster->kept[n - 1].last = id;
 		return;
 	}
+	if (!roster_charge(roster, n + 1 + roster->selection.n_ranges)) {
+		roster->over = true;
+		return;
+	}
 	roster->kept = mem_room(roster->kept, n, &roster->kept_capacity, sizeof(*roster->kept));
 	roster->kept[n] = (struct id_range){id, id};
 	roster->n_kept = n + 1;
@@ -143,6 +167,8 @@ roster_row(const struct store_row *row, void *arg)
 	struct roster *roster = arg;
 	uint8_t bit, *at;
 
+	if (roster->over)
+		return false;
 	roster->position = row->id;
 	roster->n_found++;
 	if (roster->exact)
@@ -153,7 +179,7 @@ roster_row(const struct store_row *row, void *arg)
 	}
 	if (row->place == STORE_DONE)
 		roster_count_end(roster, row);
-	return roster->n_found <= roster->server->config->limit_selection;
+	return !roster->over && roster->n_found <= roster->server->config->limit_selection;
 }
 
 static void
@@ -184,6 +210,7 @@ roster_settle(struct roster *roster)
 		selection->ranges[n - 1].last = roster->position;
 	selection->n_ranges = roster->waiter.n_ranges = n;
 	roster->waiter.ranges = selection->ranges;
+	(void)roster_charge(roster, n); /* never more than before */
 	free(selection->asked);
 	free(selection->is_range);
 	selection->asked = NULL;
@@ -203,6 +230,10 @@ roster_read_done(int error, const char *reason, void *arg)
 	roster->gather = NULL;
 	if (error != 0) {
 		roster_fail(roster, RPC_INTERNAL, reason, NULL, 0);
+		return;
+	}
+	if (roster->over) {
+		roster_fail(roster, RPC_BUSY, "[limits] ranges_per_connection is reached: the jobs are too scattered to wait for more of them", NULL, 0);
 		return;
 	}
 	if (roster->n_found > roster->server->config->limit_selection) {
@@ -258,6 +289,7 @@ roster_init(struct roster *roster, const struct roster_calls *calls, struct requ
 
 	roster->calls = calls;
 	roster->server = request->server;
+	roster->peer = request->peer;
 	roster->owner = owner != NULL ? mem_text(owner) : NULL;
 	roster->waiter.ended = roster_job_ended;
 	roster->first_seq = INT64_MAX;
@@ -270,6 +302,7 @@ roster_start(struct roster *roster, const struct roster_calls *calls, struct req
 	roster->selection = *selection;
 	roster->naming = naming_new(selection);
 	roster->exact = selection->filtered || (roster->owner != NULL && selection->count > 1);
+	roster->over = !roster_charge(roster, selection->n_asked > selection->n_ranges ? selection->n_asked : selection->n_ranges);
 	if (!roster->exact) {
 		roster->waiter.ranges = selection->ranges;
 		roster->waiter.n_ranges = selection->n_ranges;
@@ -305,6 +338,7 @@ void
 roster_leave(struct roster *roster, void (*release)(void *arg), void *arg)
 {
 	waiters_remove(roster->server->waiters, &roster->waiter);
+	(void)roster_charge(roster, 0);
 	if (roster->gather != NULL)
 		gather_abandon(roster->gather, release, arg);
 	else

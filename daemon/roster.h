@@ -4,7 +4,7 @@
  * It registers with the waiters and then reads the selection from the store in rising order of ids. A job counts as ended when it is told so and the
  * reading has passed it, or when the reading finds it so: the store answers in the order in which it worked, so each job is counted once and no
  * bit a job is kept. While it waits it holds ranges of ids alone: those that were asked for or, where a filter or the owner leaves some of their jobs
- * out, those that it found. Loop thread.
+ * out, those that it found. They are charged to the connection, [limits] ranges_per_connection: beyond that it fails with RPC_BUSY. Loop thread.
  */
 #ifndef DAEMON_ROSTER_H
 #define DAEMON_ROSTER_H
@@ -45,6 +45,9 @@ struct roster {
 	struct id_range *kept;     /* these, during the reading */
 	size_t n_kept, kept_capacity;
 	int64_t position;          /* the last id that was read */
+	struct peer *peer;         /* until it is left */
+	size_t charged;            /* to it: ranges beyond the first */
+	bool over;                 /* more than it may keep */
 	bool ready;
 	int64_t n_found, n_ended, n_failed;
 	int64_t first_seq;         /* the lowest place in the order of finishing of those that have ended; INT64_MAX: none has */

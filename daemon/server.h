@@ -4,6 +4,7 @@
 #ifndef DAEMON_SERVER_H
 #define DAEMON_SERVER_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -43,6 +44,7 @@ struct server {
 	pid_t spawner_pid;
 	int64_t started_ms; /* monotonic */
 	unsigned connections;
+	size_t n_ranges;    /* that the waits of all connections keep */
 };
 
 #endif

@@ -4,7 +4,7 @@ Limits: at each of them the answer is busy or too_large, what was accepted is ke
 
 import os
 
-from harness import Closed, Failed, eq, options, process, refused, that, wait_for, within
+from harness import Closed, Failed, Refused, eq, options, process, refused, that, wait_for, within
 
 
 def test_pending(t):
@@ -57,6 +57,51 @@ def test_waits_per_connection(t):
     for one in asked:
         eq(c.answer(one)["counts"]["cancelled"], 1)
     eq(c.call("await", id=ident)["timed_out"], False)
+
+
+def alternate(c, n):
+    """Every other job has the label: each is a range of its own."""
+    for _ in range(n):
+        c.send("submit", task="noop", delay=3600, label="odd")
+        c.send("submit", task="noop", delay=3600)
+    c.call("ping")
+    return {"label": "odd"}
+
+
+def test_ranges_per_connection(t):
+    """What a connection's waits keep of ids is limited, as a filter finds it or as they are named; others' are not."""
+    _, c = t.serve(config={"limits": {"ranges_per_connection": "20"}})
+    odd = alternate(c, 12)
+    watch = c.call("watch", filter=odd)
+    eq(watch["count"], 12)
+    that(refused("busy", c.call, "watch", filter=odd)["data"]["retry_after"] > 0, "a time to come again")
+    refused("busy", c.call, "await", filter=odd, wait=0)
+    refused("busy", c.call, "await", ids=list(range(1, 24, 2)), wait=0)
+    eq(c.call("await", id=1, wait=0)["timed_out"], True)
+    eq(c.call("await", ids=["1-24"], wait=0)["timed_out"], True)
+    eq(t.client().call("watch", filter=odd)["count"], 12)
+    c.call("unwatch", watch=watch["watch"])
+    for _ in range(5):
+        eq(c.call("await", filter=odd, wait=0)["counts"]["pending"], 12)
+
+
+def test_ranges_in_all(t):
+    """All connections together keep sixteen times as much; what one has kept is free when it goes."""
+    _, c = t.serve(config={"limits": {"ranges_per_connection": "20"}})
+    odd = alternate(c, 21)
+    holders = [t.client() for _ in range(16)]
+    for one in holders:
+        eq(one.call("watch", filter=odd)["count"], 21)
+    refused("busy", c.call, "watch", filter=odd)
+    holders[0].close()
+
+    def room():
+        try:
+            return c.call("watch", filter=odd)["count"]
+        except Refused as refusal:
+            eq(refusal.word, "busy")
+            return 0
+    eq(wait_for(room, "there is room again"), 21)
 
 
 def test_selection(t):

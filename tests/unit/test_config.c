@@ -96,6 +96,7 @@ START_TEST(defaults_are_the_documented)
 	ck_assert_int_eq(config.limit_pending_per_owner, 10000000);
 	ck_assert_int_eq(config.limit_queues, 1000);
 	ck_assert_int_eq(config.limit_waits_per_connection, 10000);
+	ck_assert_int_eq(config.limit_ranges_per_connection, 1000000);
 	ck_assert_int_eq(config.limit_selection, 10000000);
 	ck_assert_int_eq(config.retention_ms, INT64_C(7) * 86400 * 1000);
 	ck_assert_int_eq(config.log_level, LOG_LEVEL_INFO);
@@ -149,7 +150,7 @@ START_TEST(every_key_is_taken)
 		 "[exec]\nmax_output = 1M\n"
 		 "[http]\nlocal = yes\n"
 		 "[limits]\nmessage = 64K\nconnections = 9\npending = 10\npending_per_owner = 4\nqueues = 3\n"
-		 "waits_per_connection = 2\nselection = 1\nresult = 4096\n"
+		 "waits_per_connection = 2\nranges_per_connection = 3\nselection = 1\nresult = 4096\n"
 		 "[retention]\nfinished = 1.5h\n"
 		 "[log]\nlevel = debug\n"),
 	    0);
@@ -177,6 +178,7 @@ START_TEST(every_key_is_taken)
 	ck_assert_int_eq(config.limit_pending_per_owner, 4);
 	ck_assert_int_eq(config.limit_queues, 3);
 	ck_assert_int_eq(config.limit_waits_per_connection, 2);
+	ck_assert_int_eq(config.limit_ranges_per_connection, 3);
 	ck_assert_int_eq(config.limit_selection, 1);
 	ck_assert_int_eq(config.limit_result, 4096);
 	ck_assert_int_eq(config.retention_ms, 5400000);
