@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What scripts/quickstart and scripts/test share; sourced by bash, which stops at the first error (set -eu).
 #
-#   install_packages           installs those of scripts/packages.debian that are missing, and nothing when none is
+#   install_packages [LIST]    installs those of LIST (scripts/packages.debian) that are missing, and nothing when none is
 #   build_tree NAME [ARG…]     configures (with ARGs) and builds in $build_root/NAME, and sets $build_dir to it;
 #                              what is up to date stays as it is. VAR=value among the ARGs goes to configure (CC=clang)
 #   say TEXT, die TEXT         a line on standard error; die ends with status 1
@@ -44,12 +44,12 @@ apt_install() {
 }
 
 install_packages() {
-	local name
+	local name list=${1:-$top/scripts/packages.debian}
 
 	missing=()
 	while read -r name; do
 		is_installed "$name" || missing+=("$name")
-	done <"$top/scripts/packages.debian"
+	done <"$list"
 	[ ${#missing[@]} -gt 0 ] || return 0
 	command -v apt-get >/dev/null || die "this is not Debian; install what stands for: ${missing[*]}"
 	say "installing ${missing[*]}"
