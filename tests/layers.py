@@ -13,7 +13,7 @@ import sys
 
 TOP = os.path.abspath(os.environ.get("srcdir") or os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 FOLDERS = ("proto", "daemon", "daemon/tasks", "daemon/store_sqlite", "client", "tests/unit", "tests/fault", "tests/fuzz",
-           "tests/bench")
+           "tests/bench", "tests/bench/programs")
 FILE_LINES, FUNCTION_LINES, LINE_COLUMNS = 500, 60, 120
 UNFINISHED = re.compile(r"\b(%s)\b" % "|".join(("TO" "DO", "FIX" "ME", "X" "XX")))
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')

@@ -1,264 +1,224 @@
 #!/usr/bin/python3
 """
-A small bench: durable jobs through the daemon beside what Python does in memory, measured in one run on one machine.
+The bench: durable jobs through the daemon beside what a user would take instead, in turn, on one machine, in one run.
 
-Each figure is the median of three runs (--runs). The client is not what is measured: it writes requests made beforehand
-and counts lines. The daemon is as a newcomer has it: synchronous = full, workers as many as cores. With --check the exit
-status is 1 when the no-op jobs are below 5 times Python's ProcessPoolExecutor, the least that this architecture must show.
+    bench.py [--quick] [--rows noops,trip] [--peers python,bare] [--runs 3]    a table on the terminal
+    bench.py --docs FOLDER           benchmarks.md and benchmarks.svg in that folder as well (`make bench`)
+    bench.py --from RESULTS --docs FOLDER     the same from what --results has kept, without running anything
+
+Each figure is the median of --runs runs. With --check the exit status is 1 when the no-op jobs are below 5 times Python's
+ProcessPoolExecutor, the least that this architecture must show; that needs no peer but Python's own.
 """
 
 import argparse
-import concurrent.futures
 import json
 import os
-import statistics
+import shutil
+import subprocess
 import sys
-import threading
+import tempfile
 import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "story"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "story")]
 
-from harness import eq, options, programs, that  # noqa: E402  (the path comes first)
+from harness import options, programs, that  # noqa: E402  (the paths come first)
+from kit import children, machine, plot, report, runner, works  # noqa: E402
+import peers  # noqa: E402
 
-GOAL = 5
-
-
-def same(value):
-    """The no-op of the ProcessPoolExecutor."""
-    return value
-
-
-class Bulk:
-    """A client that writes what was made beforehand from a thread and counts the lines that come."""
-
-    def __init__(self, client):
-        self.socket = client.socket
-        self.socket.settimeout(None)
-
-    def exchange(self, data, replies):
-        """Writes all; returns the bytes of so many lines."""
-        writer = threading.Thread(target=self.socket.sendall, args=(data,))
-        writer.start()
-        pieces, seen = [], 0
-        while seen < replies:
-            piece = self.socket.recv(1 << 20)
-            that(piece, "the daemon closed the connection")
-            seen += piece.count(b"\n")
-            pieces.append(piece)
-        writer.join()
-        return b"".join(pieces)
-
-
-def request(ident, method, params):
-    return b'{"jsonrpc":"2.0","id":%d,"method":"%s","params":%s}\n' % (ident, method.encode(), params.encode())
-
-
-def submissions(count, params):
-    """The bytes of `count` submit requests; %d in params is the number."""
-    return b"".join(request(i, "submit", params % i) for i in range(count))
-
-
-def median(values):
-    return statistics.median(values)
+FLOOR = 5
+COMPILED = {"limit": [], "beanstalk": [], "gearman": ["-lgearman"]}
+HEADERS = {"gearman": "libgearman/gearman.h"}
 
 
 class Bench:
-    def __init__(self, story, given):
+    """What a figure gets."""
+
+    def __init__(self, story, given, folder):
         self.t = story
-        self.given = given
+        self.quick = given.quick
         self.workers = len(os.sched_getaffinity(0)) if given.workers is None else given.workers
+        self.children = children.Children(story, folder)
+        self.known_primes = {}
 
-    def daemon(self, workers=None):
-        return self.t.daemon(workers=workers or self.workers, threads=None)
+    def size(self, full, quick):
+        return quick if self.quick else full
 
-    def repeat(self, run):
-        """What `run` measures, each time with a daemon and a state of its own."""
-        values = []
-        for _ in range(self.given.runs):
-            daemon = self.daemon()
-            values.append(run(daemon, daemon.client(seconds=300)))
-            daemon.stop()
-        return values
+    def where(self, name):
+        """The path of a peer's program, or None."""
+        return shutil.which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/usr/games")
 
-    def noops(self, count):
-        """Jobs a second, from the first submit until all have ended, one client, one submit a job."""
-        data = submissions(count, '{"task":"noop","args":[%d]}')
+    def missing(self, needs):
+        """What of it is not installed, or None."""
+        for need in needs:
+            kind, _, name = need.partition(":")
+            if kind == "py":
+                have = subprocess.run([children.PYTHON, "-c", "import " + name], stderr=subprocess.DEVNULL, check=False,
+                                      cwd=self.t.folder).returncode == 0
+            elif kind == "header":
+                have = any(HEADERS[one] == name and os.path.exists(os.path.join(self.children.programs, one))
+                           for one in HEADERS)
+            else:
+                have = self.where(need) is not None
+            if not have:
+                return "not installed: no " + (name or need)
+        return None
 
-        def run(_, client):
-            last = client.submit("noop")
-            client.ended_job(last)
-            end = request(count, "await", json.dumps({"ids": ["%d-%d" % (last + 1, last + count)], "jobs": False}))
-            began = time.perf_counter()
-            said = Bulk(client).exchange(data + end, count + 1)
-            took = time.perf_counter() - began
-            told = next(json.loads(line) for line in said.split(b"\n") if b"counts" in line)
-            eq(told["result"]["counts"]["succeeded"], count)
-            that(b'"error"' not in said, "a submission was refused")
-            return count / took
-        return self.repeat(run)
+    def slow_server(self):
+        """The address of a server whose replies take 100 ms; it ends with the run."""
+        port = self.t.free_port()
+        self.children.start(self.children.program("slow_server.py") + [str(port), "0.1"], port=port)
+        return "http://127.0.0.1:%d/" % port
 
-    def submits(self, count):
-        """Acknowledged submissions a second, of jobs that do not start yet."""
-        data = submissions(count, '{"task":"noop","args":[%d],"delay":86400}')
+    def spawn_and_wait(self, argv, env):
+        pid = os.posix_spawn(argv[0], argv, self.children.environment(env),
+                             file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-        def run(_, client):
-            began = time.perf_counter()
-            said = Bulk(client).exchange(data, count)
-            took = time.perf_counter() - began
-            that(b'"error"' not in said, "a submission was refused")
-            return count / took
-        return self.repeat(run)
+    def primes(self, first, count):
+        """The next `count` primes: all cost the same."""
+        if (first, count) not in self.known_primes:
+            found, n = [], first | 1
+            while len(found) < count:
+                if all(pow(a, n - 1, n) == 1 for a in (2, 3, 5, 7, 11, 13)):
+                    found.append(n)
+                n += 2
+            self.known_primes[first, count] = found
+        return self.known_primes[first, count]
 
-    def maps(self, count):
-        """Jobs a second by one map."""
-        items = json.dumps([[i] for i in range(count)], separators=(",", ":"))
-
-        def run(_, client):
-            first = client.submit("noop") + 1
-            client.ended_job(first - 1)
-            data = request(1, "map", '{"task":"noop","items":%s}' % items) + \
-                request(2, "await", json.dumps({"ids": ["%d-%d" % (first, first + count - 1)], "jobs": False}))
-            began = time.perf_counter()
-            said = Bulk(client).exchange(data, 2)
-            that(b'"succeeded":%d' % count in said, "not all succeeded: %r" % said[-300:])
-            return count / (time.perf_counter() - began)
-        return self.repeat(run)
-
-    def round_trips(self, count):
-        """(median, 99th percentile) in microseconds of run noop, one at a time."""
-        def run(_, client):
-            return latency(lambda: client.run("noop", [1]), count)
-        return self.repeat(run)
-
-    def commands(self, count):
-        """Commands a second, /bin/true by one map."""
-        items = json.dumps([{"argv": ["/bin/true"]}] * count)
-
-        def run(_, client):
-            began = time.perf_counter()
-            data = request(1, "map", '{"task":"exec","items":%s}' % items) + \
-                request(2, "await", json.dumps({"ids": ["1-%d" % count], "jobs": False}))
-            said = Bulk(client).exchange(data, 2)
-            that(b'"succeeded":%d' % count in said, "not all succeeded: %r" % said[-300:])
-            return count / (time.perf_counter() - began)
-        return self.repeat(run)
-
-    def factors(self, workers, numbers):
-        """Seconds for all of them."""
-        items = json.dumps([[n] for n in numbers])
-        values = []
-        for _ in range(self.given.runs):
-            daemon = self.daemon(workers)
-            client = daemon.client(seconds=300)
-            client.run("noop")
-            data = request(1, "map", '{"task":"math.factorize","items":%s}' % items) + \
-                request(2, "await", json.dumps({"ids": ["2-%d" % (len(numbers) + 1)], "jobs": False}))
-            began = time.perf_counter()
-            said = Bulk(client).exchange(data, 2)
-            values.append(time.perf_counter() - began)
-            that(b'"succeeded":%d' % len(numbers) in said, "not all succeeded: %r" % said[-300:])
-            daemon.stop()
-        return values
+    def end_all(self):
+        self.children.end_all()
 
 
-def latency(call, count):
-    for _ in range(100):
-        call()
-    times = []
-    for _ in range(count):
-        began = time.perf_counter_ns()
-        call()
-        times.append(time.perf_counter_ns() - began)
-    times.sort()
-    return times[count // 2] / 1e3, times[count * 99 // 100] / 1e3
+def compile_programs(folder):
+    """The bench's own programs, those in C compiled. One whose library is not here is left out: its peer is missing then."""
+    shutil.copytree(os.path.join(HERE, "programs"), folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    compiler = os.environ.get("CC") or "cc"
+    for name, libraries in COMPILED.items():
+        if name in HEADERS and subprocess.run(
+                compiler.split() + ["-E", "-xc", "-", "-o", os.devnull], input=b"#include <%s>\n" % HEADERS[name].encode(),
+                stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            continue
+        subprocess.run(compiler.split() + ["-O2", "-Wall", "-Wextra", "-o", os.path.join(folder, name),
+                                           os.path.join(folder, name + ".c")] + libraries, check=True)
+    os.chmod(folder, 0o755)
 
 
-def python_noops(pool, count):
-    """submit() for each, then result() of each: what a program does that wants its futures."""
-    began = time.perf_counter()
-    futures = [pool.submit(same, i) for i in range(count)]
-    for future in futures:
-        future.result()
-    return count / (time.perf_counter() - began)
+def chosen(given):
+    """The figures that were asked for, by work: [(work, [figure])]."""
+    wanted = given.peers.split(",") if given.peers else list(peers.FAMILIES)
+    names = {"futured"} | {peer for word in wanted for peer in peers.FAMILIES.get(word, (word,))}
+    rows = given.rows.split(",") if given.rows else [work.id for work in works.WORKS]
+    order = [peer for family in peers.FAMILIES.values() for peer in family]
+    figures = sorted((one for one in runner.FIGURES if peer_of(one) in names), key=lambda one: order.index(peer_of(one)))
+    return [(work, [one for one in figures if one.work == work.id]) for work in works.WORKS if work.id in rows]
 
 
-def python_commands(count):
-    """posix_spawn and waitpid in a loop."""
-    began = time.perf_counter()
-    for _ in range(count):
-        os.waitpid(os.posix_spawn("/bin/true", ["/bin/true"], {}), 0)
-    return count / (time.perf_counter() - began)
+def peer_of(one):
+    return one.key.split(".")[0]
 
 
-def is_prime(n):
-    return n % 2 and all(pow(a, n - 1, n) == 1 for a in (2, 3, 5, 7, 11, 13))
+def check_words(parser, given):
+    known = [work.id for work in works.WORKS]
+    for word in given.rows.split(",") if given.rows else ():
+        if word not in known:
+            parser.error("no row %s; there are: %s" % (word, ", ".join(known)))
+    known = list(peers.FAMILIES) + [peer for family in peers.FAMILIES.values() for peer in family]
+    for word in given.peers.split(",") if given.peers else ():
+        if word not in known:
+            parser.error("no peer %s; there are: %s" % (word, ", ".join(sorted(set(known)))))
 
 
-def primes(first, count):
-    """The next `count` primes: all cost the same."""
-    found, n = [], first | 1
-    while len(found) < count:
-        if is_prime(n):
-            found.append(n)
-        n += 2
-    return found
-
-
-def thousands(value):
-    return "{:,.0f}".format(value)
-
-
-def row(what, ours, unit, theirs="", ratio=""):
-    print("%-46s %14s %-8s %28s %8s" % (what, ours, unit, theirs, ratio), flush=True)
-
-
-def bench(given):
-    scale = 10 if given.quick else 1
-
+def bench(given, folder, results):
+    """The story: runs all that was asked for and writes it into `results`, a file that is open."""
     def play(t):
-        b = Bench(t, given)
-        print("medians of %d, %d cores, %d workers; load %.2f"
-              % (given.runs, len(os.sched_getaffinity(0)), b.workers, os.getloadavg()[0]))
-        row("", "futured", "", "beside it", "ratio")
-        with concurrent.futures.ProcessPoolExecutor(b.workers) as pool:
-            list(pool.map(same, range(100)))
-            count = 10000 if given.quick else 20000
-            python = median([python_noops(pool, count) for _ in range(given.runs)])
-            trips = [latency(lambda: pool.submit(same, 1).result(), 2000 // scale) for _ in range(given.runs)]
-        count = 100000 if given.quick else 200000  # fewer would measure the start alone
-        ours = median(b.noops(count))
-        row("durable no-op jobs, %s submits of one client" % thousands(count), thousands(ours), "jobs/s",
-            "PPE %s" % thousands(python), "%.1f x" % (ours / python))
-        value = median(b.maps(count))
-        row("the same by one map", thousands(value), "jobs/s", "", "%.1f x" % (value / python))
-        row("durable submissions acknowledged", thousands(median(b.submits(count))), "per s")
-        mine = b.round_trips(2000 // scale)
-        for place, name in ((0, "median"), (1, "99 %")):
-            value, other = median([one[place] for one in mine]), median([one[place] for one in trips])
-            row("run noop, one round trip, " + name, thousands(value), "us",
-                "PPE %s" % thousands(other), "%.1f x" % (other / value))
-        count = 1500 // scale
-        value, other = median(b.commands(count)), median([python_commands(count) for _ in range(given.runs)])
-        row("%s commands, /bin/true" % thousands(count), thousands(value), "per s",
-            "posix_spawn loop %s" % thousands(other), "%.2f x" % (value / other))
-        numbers = primes(10 ** 13, 400 // scale)
-        one, two = median(b.factors(1, numbers)), median(b.factors(2, numbers))
-        row("%d factorizations on 2 workers" % len(numbers), "%.2f" % two, "s", "1 worker %.2f" % one, "%.2f x" % (one / two))
-        if given.check:
-            that(ours >= GOAL * python, "%.1f times Python's ProcessPoolExecutor; it must be %d" % (ours / python, GOAL))
-    return options(deadline=900)(play)
+        peers.futured.raise_descriptors()
+        b = Bench(t, given, folder)
+        began = time.monotonic()
+        said = {"machine": machine.describe(t.folder, b.children.tool("limit", "sync", t.path("sync"), b.size(1000, 100))),
+                "runs": given.runs, "quick": given.quick, "workers": b.workers, "figures": []}
+        for work, figures in chosen(given):
+            kept = runner.run_work(b, figures, given.runs, given.extra, os.getppid())
+            records = [runner.record(one, given.runs) for one in kept]
+            said["figures"] += records
+            print(report.text_table(work, records), flush=True)
+        said["seconds"] = time.monotonic() - began
+        json.dump(said, results, indent=1)
+        results.flush()
+        broken = ["%s %s: %s" % (one["work"], one["key"], one["failed"]) for one in said["figures"] if "failed" in one]
+        that(not broken, "figures that failed:\n" + "\n".join(broken))
+    return options(deadline=2400)(play)
+
+
+def below_floor(said):
+    """Why --check fails, or None."""
+    reached = report.ratio(said["figures"], "noops", works.per("rate", FLOOR, "ppe."))
+    if reached is None:
+        return "the no-op jobs or ProcessPoolExecutor's were not measured"
+    return None if reached >= FLOOR else "%.1f times ProcessPoolExecutor's no-op jobs; it must be %d" % (reached, FLOOR)
+
+
+def run(given):
+    """(exit status, what was measured)."""
+    folder = tempfile.mkdtemp(prefix="fb-", dir="/tmp")
+    try:
+        compile_programs(folder)
+        with tempfile.TemporaryFile("w+") as results:
+            status = programs.play_one(bench(given, folder, results), given)
+            results.seek(0)
+            text = results.read()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return status, json.loads(text) if text else None
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    programs.add_options(parser)
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each figure (default 3)")
+    parser.add_argument("--extra", type=int, metavar="N", help="runs more for a figure in noise (default 2, with --quick 0)")
+    parser.add_argument("--rows", metavar="LIST", help="only these: " + ",".join(work.id for work in works.WORKS))
+    parser.add_argument("--peers", metavar="LIST", help="only these beside futured: " + ",".join(peers.FAMILIES))
+    parser.add_argument("--workers", type=int, metavar="N", help="CPU workers (default: cores)")
+    parser.add_argument("--quick", action="store_true", help="less of everything")
+    parser.add_argument("--check", action="store_true", help="fail below %d times ProcessPoolExecutor" % FLOOR)
+    parser.add_argument("--results", metavar="FILE", help="keep what was measured, as JSON")
+    parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing, tell what such a file holds")
+    parser.add_argument("--docs", metavar="FOLDER", help="write benchmarks.md and benchmarks.svg there")
+    given = parser.parse_args()
+    check_words(parser, given)
+    if given.extra is None:
+        given.extra = 0 if given.quick else 2
+    if given.check and given.peers is None:
+        given.peers = "python,bare"
+    return given
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Durable jobs beside Python's executors, in one run.")
-    programs.add_options(parser)
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each (default 3)")
-    parser.add_argument("--workers", type=int, metavar="N", help="CPU workers (default: cores)")
-    parser.add_argument("--quick", action="store_true", help="less of everything")
-    parser.add_argument("--check", action="store_true", help="fail below %d times ProcessPoolExecutor" % GOAL)
-    given = parser.parse_args()
-    return programs.play_one(bench(given), given)
+    given = arguments()
+    status = 0
+    if given.source:
+        with open(given.source, encoding="utf-8") as file:
+            said = json.load(file)
+    else:
+        status, said = run(given)
+    if said is None:
+        return status or 1
+    print("\n" + report.goals_text(said))
+    if given.results:
+        with open(given.results, "w", encoding="utf-8") as file:
+            json.dump(said, file, indent=1)
+    if given.docs:
+        os.makedirs(given.docs, exist_ok=True)
+        for name, text in (("benchmarks.md", report.markdown(said, report.read_notes(os.path.join(HERE, "notes.txt")))),
+                           ("benchmarks.svg", plot.svg(said))):
+            with open(os.path.join(given.docs, name), "w", encoding="utf-8") as file:
+                file.write(text)
+    why = below_floor(said) if given.check else None
+    if why:
+        print("bench: " + why)
+    return 1 if why else status
 
 
 if __name__ == "__main__":

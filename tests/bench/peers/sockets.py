@@ -1,0 +1,29 @@
+"""Many connections that wait, for the peers that listen on a port."""
+
+import socket
+import time
+
+from kit.runner import own_s
+
+from .measures import memory_kib
+
+
+def hold_connections(pid, port, count, ask, asked):
+    """Opens them, lets each `ask(socket, number)`, and `asked(socket)` see that it was heard; what they cost the process."""
+    before = memory_kib(pid)
+    found = []
+    try:
+        for number in range(count):
+            wire = socket.create_connection(("127.0.0.1", port))
+            found.append(wire)
+            ask(wire, number)
+        for wire in found:
+            asked(wire)
+        more = memory_kib(pid) - before
+        spent, began = own_s(pid), time.monotonic()
+        time.sleep(2)
+        spent, took = own_s(pid) - spent, time.monotonic() - began
+    finally:
+        for wire in found:
+            wire.close()
+    return {"memory": more / count, "cpu": 100 * spent / took}
