@@ -128,7 +128,8 @@ def test_every_goal_can_be_judged():
             that(goal.metric in metrics, "%s has the metric %s" % (work.id, goal.metric))
             that((work.id, goal.ours) in keys, "%s has our figure %s" % (work.id, goal.ours))
             for peer in goal.peers:
-                that(any(ident == work.id and key.startswith(peer) for ident, key in keys), "%s has %s" % (work.id, peer))
+                that(any(ident == work.id and key.startswith(peer) for ident, key in keys), "%s has %s" % (work.id,
+                                                                                                           peer))
 
 
 def test_every_note_is_of_a_goal():
@@ -151,7 +152,8 @@ def test_every_peer_has_a_family():
 
 
 def test_more_is_compared_with_the_best():
-    figures = [known("noops", "futured.full", rate=300), known("noops", "ppe.a", rate=10), known("noops", "ppe.b", rate=20)]
+    figures = [known("noops", "futured.full", rate=300), known("noops", "ppe.a", rate=10), known("noops", "ppe.b",
+                                                                                                 rate=20)]
     eq(report.ratio(figures, "noops", works.per("rate", 15, "ppe.")), 15.0)
     eq(report.reached(figures, "noops", works.per("rate", 15, "ppe.")), True)
     eq(report.reached(figures, "noops", works.per("rate", 15.1, "ppe.")), False)
@@ -159,7 +161,8 @@ def test_more_is_compared_with_the_best():
 
 
 def test_less_is_compared_with_the_best():
-    figures = [known("trip", "futured.full", p50=80), known("trip", "futured.normal", p50=55), known("trip", "ppe.a", p50=100),
+    figures = [known("trip", "futured.full", p50=80), known("trip", "futured.normal", p50=55), known("trip", "ppe.a",
+                                                                                                     p50=100),
                known("trip", "pool.b", p50=110)]
     eq(report.reached(figures, "trip", works.per("p50", 0.8, "ppe.", "pool.")), True)
     eq(report.reached(figures, "trip", works.per("p50", 0.79, "ppe.", "pool.")), False)
@@ -202,8 +205,10 @@ def test_notes_are_read():
 
 def test_the_page_holds_every_figure():
     page = report.markdown(said(
-        known("noops", "futured.full", "futured", rate=1500000), known("noops", "ppe.submit", "A|B", noise=0.5, rate=100000),
-        lost("noops", "rq.memory", missing="not installed: no rq"), lost("noops", "rq.fork", failed="Failed: no results\nmore")),
+        known("noops", "futured.full", "futured", rate=1500000), known("noops", "ppe.submit", "A|B", noise=0.5,
+                                                                       rate=100000),
+        lost("noops", "rq.memory", missing="not installed: no rq"), lost("noops", "rq.fork",
+                                                                         failed="Failed: no results\nmore")),
         {})
     contains(page, "| **futured** | as it is | memory | **1,500,000** | 1,500,000 – 1,500,000 |  |")
     contains(page, "| A\\|B | as it is | memory | 100,000 | 100,000 – 100,000 | 15.0 × |")
@@ -226,7 +231,8 @@ def test_a_page_of_no_worth_says_so():
 
 
 def test_each_metric_has_its_table():
-    page = report.markdown(said(known("queue", "futured.full", "futured", submits=1.5, memory=3, job=2, starts=1, ready=0.5),
+    page = report.markdown(said(known("queue", "futured.full", "futured", submits=1.5, memory=3, job=2, starts=1,
+                                      ready=0.5),
                                 known("queue", "redis.memory", "Redis", job=100)), {})
     contains(page, "| Redis | as it is | memory | 100 | 100 – 100 | 50.0 × |")
     eq(page.count("| Redis |"), 1, "a peer stands only where it was measured")
@@ -239,10 +245,12 @@ def test_bars_are_as_long_as_the_figures():
 
 
 def test_the_plot_is_a_picture():
-    text = plot.svg(said(known("noops", "futured.full", "futured", rate=400), known("noops", "ppe.submit", "A<B & C", rate=100),
+    text = plot.svg(said(known("noops", "futured.full", "futured", rate=400), known("noops", "ppe.submit", "A<B & C",
+                                                                                    rate=100),
                          lost("noops", "rq.memory", missing="not installed"), known("idle", "futured.full", memory=6)))
     picture = xml.dom.minidom.parseString(text)
-    bars = [(bar.getAttribute("fill"), float(bar.getAttribute("width"))) for bar in picture.getElementsByTagName("rect")[1:]]
+    bars = [(bar.getAttribute("fill"),
+             float(bar.getAttribute("width"))) for bar in picture.getElementsByTagName("rect")[1:]]
     eq(bars, [(plot.OURS, float(plot.BARS)), (plot.THEIRS, plot.BARS / 4), (plot.OURS, float(plot.BARS))])
     words = [one.firstChild.data for one in picture.getElementsByTagName("text")]
     that("A<B & C: as it is" in words and works.work("noops").title in words, "the labels are there: %s" % words)

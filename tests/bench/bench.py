@@ -6,8 +6,8 @@ The bench: durable jobs through the daemon beside what a user would take instead
     bench.py --docs FOLDER           benchmarks.md and benchmarks.svg in that folder as well (`make bench`)
     bench.py --from RESULTS --docs FOLDER     the same from what --results has kept, without running anything
 
-Each figure is the median of --runs runs. With --check the exit status is 1 when the no-op jobs are below 5 times Python's
-ProcessPoolExecutor, the least that this architecture must show; that needs no peer but Python's own.
+Each figure is the median of --runs runs. With --check the exit status is 1 when the no-op jobs are below 5 times
+Python's ProcessPoolExecutor, the least that this architecture must show; that needs no peer but Python's own.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from kit import children, machine, plot, report, runner, works  # noqa: E402
 import peers  # noqa: E402
 
 FLOOR = 5
+EXTRA_UNTIL_S = 900  # no run more for the sake of noise after that, so that the whole ends in 20 minutes
 COMPILED = {"limit": [], "beanstalk": [], "gearman": ["-lgearman"]}
 HEADERS = {"gearman": "libgearman/gearman.h"}
 
@@ -92,12 +93,14 @@ class Bench:
 
 
 def compile_programs(folder):
-    """The bench's own programs, those in C compiled. One whose library is not here is left out: its peer is missing then."""
-    shutil.copytree(os.path.join(HERE, "programs"), folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    """The bench's own programs, those in C compiled; one whose library is not here is left out with its peer."""
+    shutil.copytree(os.path.join(HERE, "programs"), folder, ignore=shutil.ignore_patterns("__pycache__"),
+                    dirs_exist_ok=True)
     compiler = os.environ.get("CC") or "cc"
     for name, libraries in COMPILED.items():
         if name in HEADERS and subprocess.run(
-                compiler.split() + ["-E", "-xc", "-", "-o", os.devnull], input=b"#include <%s>\n" % HEADERS[name].encode(),
+                compiler.split() + ["-E", "-xc", "-", "-o", os.devnull],
+                input=b"#include <%s>\n" % HEADERS[name].encode(),
                 stderr=subprocess.DEVNULL, check=False).returncode != 0:
             continue
         subprocess.run(compiler.split() + ["-O2", "-Wall", "-Wextra", "-o", os.path.join(folder, name),
@@ -111,7 +114,8 @@ def chosen(given):
     names = {"futured"} | {peer for word in wanted for peer in peers.FAMILIES.get(word, (word,))}
     rows = given.rows.split(",") if given.rows else [work.id for work in works.WORKS]
     order = [peer for family in peers.FAMILIES.values() for peer in family]
-    figures = sorted((one for one in runner.FIGURES if peer_of(one) in names), key=lambda one: order.index(peer_of(one)))
+    figures = sorted((one for one in runner.FIGURES if peer_of(one) in names),
+                     key=lambda one: order.index(peer_of(one)))
     return [(work, [one for one in figures if one.work == work.id]) for work in works.WORKS if work.id in rows]
 
 
@@ -136,10 +140,12 @@ def bench(given, folder, results):
         peers.futured.raise_descriptors()
         b = Bench(t, given, folder)
         began = time.monotonic()
-        said = {"machine": machine.describe(t.folder, b.children.tool("limit", "sync", t.path("sync"), b.size(1000, 100))),
+        sync = b.children.tool("limit", "sync", t.path("sync"), b.size(1000, 100))
+        said = {"machine": machine.describe(t.folder, sync),
                 "runs": given.runs, "quick": given.quick, "workers": b.workers, "figures": []}
         for work, figures in chosen(given):
-            kept = runner.run_work(b, figures, given.runs, given.extra, os.getppid())
+            extra = given.extra if time.monotonic() - began < EXTRA_UNTIL_S else 0
+            kept = runner.run_work(b, figures, given.runs, extra, os.getppid())
             records = [runner.record(one, given.runs) for one in kept]
             said["figures"] += records
             print(report.text_table(work, records), flush=True)
@@ -177,7 +183,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     programs.add_options(parser)
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="runs of each figure (default 3)")
-    parser.add_argument("--extra", type=int, metavar="N", help="runs more for a figure in noise (default 2, with --quick 0)")
+    parser.add_argument("--extra", type=int, metavar="N",
+                        help="runs more for a figure in noise (default 2, with --quick 0)")
     parser.add_argument("--rows", metavar="LIST", help="only these: " + ",".join(work.id for work in works.WORKS))
     parser.add_argument("--peers", metavar="LIST", help="only these beside futured: " + ",".join(peers.FAMILIES))
     parser.add_argument("--workers", type=int, metavar="N", help="CPU workers (default: cores)")

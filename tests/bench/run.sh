@@ -1,6 +1,8 @@
 #!/bin/bash
-# What `make bench` runs: installs the peers that tests/bench/packages.debian names, if root and this is a Debian, and then
-# bench.py, which writes docs/benchmarks.md and docs/benchmarks.svg. Options are bench.py's. A peer that is not there is told.
+# What `make bench` runs: installs the peers that tests/bench/packages.debian names, if root and this is a Debian, and
+# then
+# bench.py, which writes docs/benchmarks.md and docs/benchmarks.svg. Options are bench.py's. A peer that is not there
+# is told.
 
 set -eu
 # shellcheck source=scripts/lib.sh

@@ -26,7 +26,8 @@ class Children:
         self.started = []
 
     def environment(self, more=None):
-        return self.story.environment(dict({"PYTHONPATH": self.programs, "PYTHONDONTWRITEBYTECODE": "1"}, **(more or {})))
+        return self.story.environment(dict({"PYTHONPATH": self.programs, "PYTHONDONTWRITEBYTECODE": "1"},
+                                           **(more or {})))
 
     def program(self, name):
         path = os.path.join(self.programs, name)
@@ -60,8 +61,8 @@ class Children:
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
 
-    def say(self, argv, env=None, seconds=300):
-        """Runs a program to its end; the last line that it said, as JSON."""
+    def output(self, argv, env=None, seconds=300):
+        """Runs a program to its end; what it said."""
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                  env=self.environment(env), cwd=self.story.folder)
         try:
@@ -71,12 +72,14 @@ class Children:
             child.communicate()
             raise Failed("%s did not end" % " ".join(argv)) from None
         if child.returncode != 0:
-            raise Failed("%s: status %d: %s" % (os.path.basename(argv[0]), child.returncode, err.decode()[-300:].strip()))
-        return json.loads(out.decode().strip().split("\n")[-1])
+            raise Failed("%s: status %d: %s" % (os.path.basename(argv[0]), child.returncode,
+                                                err.decode()[-300:].strip()))
+        return out.decode()
 
     def tool(self, name, *arguments, env=None):
-        """One of the bench's own programs."""
-        return self.say(self.program(name) + [str(one) for one in arguments], env)
+        """One of the bench's own programs; the last line that it said, as JSON."""
+        said = self.output(self.program(name) + [str(one) for one in arguments], env)
+        return json.loads(said.strip().split("\n")[-1])
 
     def timed(self, argv, env=None, seconds=300):
         """Seconds until the program has ended with status 0."""

@@ -5,7 +5,8 @@ import platform
 import re
 import subprocess
 
-PACKAGES = ("beanstalkd", "gearman-job-server", "libgearman8", "redis-server", "python3-rq", "python3-celery", "task-spooler",
+PACKAGES = ("beanstalkd", "gearman-job-server", "libgearman8", "redis-server", "python3-rq", "python3-celery",
+            "task-spooler",
             "parallel", "python3", "libsqlite3-0", "libevent-2.1-7")
 
 
@@ -63,6 +64,8 @@ def hypervisor():
 def describe(folder, sync):
     """`sync` is what `limit sync` said of that folder's disk."""
     return {"processor": processor(), "cores": len(os.sched_getaffinity(0)), "virtual": hypervisor(),
-            "memory_gib": memory_gib(), "system": system(), "kernel": platform.release(), "python": platform.python_version(),
-            "filesystem": filesystem(folder), "sync_us": round(sync["p50_us"], 1), "sync_p99_us": round(sync["p99_us"], 1),
+            "memory_gib": memory_gib(), "system": system(), "kernel": platform.release(),
+            "python": platform.python_version(),
+            "filesystem": filesystem(folder), "sync_us": round(sync["p50_us"], 1),
+            "sync_p99_us": round(sync["p99_us"], 1),
             "load": os.getloadavg()[0], "versions": versions()}

@@ -1,7 +1,9 @@
 """
-The plot: a panel a work, a bar a figure, ours in colour. SVG written by hand, so that nothing has to be installed for it.
+The plot: a panel a work, a bar a figure, ours in colour. SVG written by hand, so that nothing has to be installed for
+it.
 
-A panel has a scale of its own, from 0, or logarithmic where the largest is over twenty times the smallest; the scale's kind
+A panel has a scale of its own, from 0, or logarithmic where the largest is over twenty times the smallest; the
+scale's kind
 stands in its title.
 """
 
@@ -51,7 +53,8 @@ def panel(work, records, y):
     values = [value for _, value in found]
     kind = ", logarithmic" if is_logarithmic(values) else ""
     lines = [text(10, y + 22, work.title, 14, weight="bold"),
-             text(10, y + 38, "%s, %s%s; %s is better" % (metric.title, metric.unit, kind, "more" if metric.more else "less"),
+             text(10, y + 38, "%s, %s%s; %s is better" % (metric.title, metric.unit, kind,
+                                                          "more" if metric.more else "less"),
                   11, fill="#475569")]
     for place, ((one, value), length) in enumerate(zip(found, lengths(values, BARS))):
         top = y + HEAD + place * ROW

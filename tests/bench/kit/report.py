@@ -1,13 +1,30 @@
 """
 What is told of a run: tables on the terminal, benchmarks.md, and which goals are reached.
 
-All of it is computed from the records that runner.record has made; nothing here knows a figure. Beside a goal that is not
+All of it is computed from the records that runner.record has made; nothing here knows a figure. Beside a goal that is
+not
 reached stands what notes.txt says of it; beside one that could not be measured, why.
 """
 
 from . import works
 
 UNKNOWN = "nothing is noted of why"
+HEAD = """\
+# Benchmarks
+
+Made by `make bench`; do not edit. What is known of goals that are not reached stands in `tests/bench/notes.txt`.
+
+![The same as bars](benchmarks.svg)
+
+## How it was measured
+
+Each figure is the median of {runs} runs; ours and the others' take turns, each with a fresh server, state and workers. All
+results of a run are counted, and a run that misses one is a failure. Clients and workers of gearmand and beanstalkd are in C;
+our client writes, from Python, requests that were made beforehand. What begins before the first job (the start of servers,
+workers and interpreters) is not in the time, except for GNU parallel, which is timed whole, and task-spooler, whose every job
+is a process of the client as well. *Memory* is the proportional share (PSS) of the service's processes. *futured is* says how
+many times as good the first figure of futured is. It had {workers} CPU workers. All took {minutes} minutes{quick}.
+"""
 
 
 # ---- numbers
@@ -208,7 +225,7 @@ def machine_lines(said):
              "- disk: %s; 4 KiB appended and fdatasync()ed: median %s µs, 99th percentile %s µs"
              % (m["filesystem"], number(m["sync_us"]), number(m["sync_p99_us"]))]
     if m["filesystem"] in ("tmpfs", "ramfs"):
-        lines.append("- **That file system is memory: no fsync costs anything there, and the durable figures show nothing.**")
+        lines.append("- **That file system is memory: an fsync costs nothing there, and the durable figures show nothing.**")
     if m["versions"]:
         lines.append("- " + ", ".join("%s %s" % item for item in sorted(m["versions"].items())))
     return lines
@@ -220,18 +237,9 @@ def noisy(said, limit=0.25):
 
 
 def markdown(said, notes):
-    lines = ["# Benchmarks", "",
-             "Made by `make bench`; do not edit: what is known of goals that are not reached stands in `tests/bench/notes.txt`.",
-             "", "![The same as bars](benchmarks.svg)", "", "## How it was measured", "",
-             "Each figure is the median of %d runs; ours and the others' take turns, each with a fresh server, state and workers."
-             % said["runs"],
-             "All results of a run are counted, and a run that misses one is a failure. Clients and workers of gearmand and",
-             "beanstalkd are in C; our client writes requests that were made beforehand, from Python. What begins before the first",
-             "job (the start of servers, workers and interpreters) is not in the time, but for GNU parallel and task-spooler, whose",
-             "every job has such. *Memory* is the proportional share (PSS) of the service's processes. *futured is* says how many",
-             "times as good its first figure is. The daemon had %d CPU workers. All took %d minutes%s." %
-             (said["workers"], round(said.get("seconds", 0) / 60), ", **with the small sizes of --quick**" if said["quick"] else ""),
-             ""] + machine_lines(said)
+    quick = ", **with the small sizes of --quick**" if said["quick"] else ""
+    lines = HEAD.format(runs=said["runs"], workers=said["workers"], quick=quick,
+                        minutes=round(said.get("seconds", 0) / 60)).split("\n") + machine_lines(said)
     loud = noisy(said)
     if loud:
         lines += ["", "While these ran, others used more than a quarter of a core: %s." % ", ".join(loud)]

@@ -1,11 +1,14 @@
 """
 Runs the figures of each work in turn, ours between the others', and keeps what each run said.
 
-A figure is a function of the bench (`Bench`, in bench.py) that returns {metric: value}. Each run begins and ends with no process
-of the figure: what it starts, it ends. A peer that is not installed, or that fails, is kept with its reason and told; it
+A figure is a function of the bench (`Bench`, in bench.py) that returns {metric: value}. Each run begins and ends with
+no process
+of the figure: what it starts, it ends. A peer that is not installed, or that fails, is kept with its reason and told;
+it
 never stands in a table as if it had not been asked.
 
-While a run lasts, the CPU time that the machine spent on others is measured. A run in noise is repeated up to `extra` times, and
+While a run lasts, the CPU time that the machine spent on others is measured. A run in noise is repeated up to `extra`
+times, and
 the quietest runs count.
 """
 
@@ -28,7 +31,8 @@ class Missing(Exception):
 
 
 def figure(work, key, name, setting, guarantee, needs=()):
-    """Registers a function as the figure `key` of a work; `needs` are what has to be installed: programs, or py:MODULE."""
+    """Registers a function as the figure `key` of a work; `needs` are what has to be installed: programs, or
+    py:MODULE."""
     def register(function):
         FIGURES.append(Figure(work, key, name, setting, guarantee, function, tuple(needs)))
         return function

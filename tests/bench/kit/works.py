@@ -1,8 +1,8 @@
 """
 The table: what is measured, in which unit, and what has to be reached.
 
-A *work* is run by several peers; each run gives one or more *metrics*. A *goal* compares our figure with the best of some
-peers, or with a number. Nothing in here has been measured: it is what was set.
+A *work* is run by several peers; each run gives one or more *metrics*. A *goal* compares our figure with the best of
+some peers, or with a number. Nothing in here has been measured: it is what was set.
 """
 
 import collections
@@ -13,7 +13,7 @@ Work = collections.namedtuple("Work", "id title metrics goals shown")  # shown: 
 
 
 def per(metric, factor, *peers, ours="futured.full", towards=False):
-    """At least (where less is better: at most) `factor` times the best of the figures whose key begins with one of `peers`."""
+    """`factor` times the best figure whose key begins with one of `peers`: at least, or where less is better at most."""
     return Goal(metric, ours, factor, peers, towards, None)
 
 
@@ -58,7 +58,8 @@ WORKS = (
         Metric("ready", "ready after a restart", "s", False)), (
         bound("submits", 0.9, "submissions at ≥ 0.9 × the empty queue's rate"),
         bound("starts", 0.9, "starts at ≥ 0.9 × the empty queue's rate"),
-        bound("memory", 8, "at most 8 MiB more than empty"), bound("ready", 1, "ready within 1 s after a restart")), "job"),
+        bound("memory", 8, "at most 8 MiB more than empty"), bound("ready", 1, "ready within 1 s after a restart")),
+        "job"),
     Work("waiters", "Clients that wait", (
         Metric("memory", "memory of the service a client", "KiB", False),
         Metric("cpu", "CPU while they wait", "%", False)), (

@@ -48,7 +48,8 @@ def noops(mode):
 def submits(mode):
     def run(bench):
         with serving(bench, mode) as (port, _):
-            return rate(tool(bench, "store", port, 512, bench.size(5000 if mode == "f0" else 200000, 1000), STORED_BYTES))
+            return rate(tool(bench, "store", port, 512, bench.size(5000 if mode == "f0" else 200000, 1000),
+                             STORED_BYTES))
     return run
 
 
@@ -60,9 +61,11 @@ def trips(mode):
 
 
 for name, options, guarantee in MODES:
-    figure("noops", "beanstalkd." + name, NAME, options + "result tube, up to 64 jobs a round trip", guarantee, NEEDS)(noops(name))
+    figure("noops", "beanstalkd." + name, NAME, options + "result tube, up to 64 jobs a round trip", guarantee,
+           NEEDS)(noops(name))
     figure("submits", "beanstalkd." + name, NAME, options + "put, 512 unanswered", guarantee, NEEDS)(submits(name))
-    figure("trip", "beanstalkd." + name, NAME, options + "put, until the result is reserved", guarantee, NEEDS)(trips(name))
+    figure("trip", "beanstalkd." + name, NAME, options + "put, until the result is reserved", guarantee,
+           NEEDS)(trips(name))
 
 
 @figure("commands", "beanstalkd.memory", NAME, "2 workers with posix_spawn; nothing captured", MEMORY, NEEDS)

@@ -1,6 +1,8 @@
 """
-futured itself, by its contract alone. The client is not what is measured: it writes requests that were made beforehand and
-counts lines. Each run has a daemon and a state of its own, as a newcomer has them: synchronous = full, workers as cores.
+futured itself, by its contract alone. The client is not what is measured: it writes requests that were made
+beforehand and
+counts lines. Each run has a daemon and a state of its own, as a newcomer has them: synchronous = full, workers as
+cores.
 """
 
 import contextlib
@@ -66,7 +68,8 @@ def all_succeeded(said, count):
 @contextlib.contextmanager
 def serving(bench, workers=None, synchronous="full"):
     """(daemon, client), and nothing of either afterwards."""
-    daemon = bench.t.daemon(workers=workers or bench.workers, threads=None, config={"store": {"synchronous": synchronous}})
+    daemon = bench.t.daemon(workers=workers or bench.workers, threads=None,
+                            config={"store": {"synchronous": synchronous}})
     client = Client(daemon.socket, 300)
     try:
         yield daemon, client
@@ -191,7 +194,8 @@ def commands(bench):
 def factors_s(bench, workers, numbers):
     items = json.dumps([[n] for n in numbers])
     with serving(bench, workers=workers) as (_, client):
-        data = request(1, "map", '{"task":"math.factorize","items":%s}' % items) + await_all(warm(client) + 1, len(numbers))
+        data = request(1, "map", '{"task":"math.factorize","items":%s}' % items) + await_all(warm(client) + 1,
+                                                                                             len(numbers))
         said, took = Bulk(client).exchange(data, 2)
     all_succeeded(said, len(numbers))
     return took

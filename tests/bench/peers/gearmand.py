@@ -57,7 +57,8 @@ def submits_sqlite(bench):
         return rate(tool(bench, "store", port, 512, bench.size(3000, 300), STORED_BYTES))
 
 
-@figure("submits", "gearmand.memory", NAME, "-t 1 and a large hash table, background jobs, 512 not acknowledged", MEMORY, NEEDS)
+@figure("submits", "gearmand.memory", NAME, "-t 1 and a large hash table, background jobs, 512 not acknowledged",
+        MEMORY, NEEDS)
 def submits_memory(bench):
     with serving(bench, "-t", "1", "--hashtable-buckets", "200003") as (port, _):
         return rate(tool(bench, "store", port, 512, bench.size(200000, 5000), STORED_BYTES))

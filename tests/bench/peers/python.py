@@ -1,8 +1,10 @@
-"""Python's own: concurrent.futures, multiprocessing.Pool, asyncio, each run in a process of its own by programs/pools.py."""
+"""Python's own: concurrent.futures, multiprocessing.Pool, asyncio, each run in a process of its own by
+programs/pools.py."""
 
 from kit.runner import figure
 
-NAMES = {"ppe": "ProcessPoolExecutor", "tpe": "ThreadPoolExecutor", "pool": "multiprocessing.Pool", "asyncio": "asyncio"}
+NAMES = {"ppe": "ProcessPoolExecutor", "tpe": "ThreadPoolExecutor", "pool": "multiprocessing.Pool",
+         "asyncio": "asyncio"}
 MEMORY = "memory"
 
 
@@ -32,7 +34,8 @@ def register_all():
     for kind, full in (("ppe", 500000), ("pool", 1000000)):
         register("map", kind, "map", "chunks of 100", lambda b, full=full: [100, b.size(full, 100000)], rate)
     for kind, full in (("ppe", 30000), ("pool", 30000)):
-        register("backlog", kind, "backlog", "workers held until all are submitted", lambda b, full=full: [b.size(full, 3000)],
+        register("backlog", kind, "backlog", "workers held until all are submitted",
+                 lambda b, full=full: [b.size(full, 3000)],
                  rate)
     for kind in ("ppe", "pool", "tpe"):
         register("trip", kind, "trip", "one at a time", lambda b: [b.size(3000, 500)], latencies)
@@ -44,7 +47,7 @@ def register_all():
     register("sleeps", "asyncio", "sleep", "no limit", lambda b: [1, b.size(10000, 1000)], took, 1)
     for kind in ("ppe", "pool", "tpe"):
         register("queue", kind, "memory", "of the client, a job",
-                 lambda b: [b.size(100000, 5000)], lambda said: {"job": said["bytes"] / said["count"]})
+                 lambda b: [b.size(30000, 5000)], lambda said: {"job": said["bytes"] / said["count"]})
     for kind in ("ppe", "pool"):
         figure("factors", kind + ".map", NAMES[kind], "the same in Python, of smaller numbers", MEMORY)(factors(kind))
 

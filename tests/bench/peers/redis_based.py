@@ -1,4 +1,4 @@
-"""Redis itself as a list that is pushed to, and what Python's users put on it: rq and celery, two worker processes each."""
+"""Redis as a list that is pushed to, and what Python's users put on it: rq and celery, with two worker processes."""
 
 import contextlib
 import os
@@ -13,7 +13,8 @@ from .python import latencies, rate
 from .sockets import hold_connections
 
 MEMORY, EACH = "memory", "fsync before the reply (appendfsync always)"
-REDIS, RQ, CELERY = ("redis-server", "redis-benchmark"), ("redis-server", "rq"), ("redis-server", "py:celery", "py:redis")
+REDIS, RQ = ("redis-server", "redis-benchmark"), ("redis-server", "rq")
+CELERY = ("redis-server", "py:celery", "py:redis")
 STORED_BYTES = 120
 
 
@@ -24,8 +25,8 @@ def serving(bench, always=False):
     folder = os.path.join(bench.t.folder, "redis")
     os.mkdir(folder)
     durable = ["--appendonly", "yes", "--appendfsync", "always"] if always else ["--appendonly", "no"]
-    server = bench.children.start([bench.where("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", folder,
-                                   "--save", "", "--maxclients", "12000", *durable], port=port)
+    server = bench.children.start([bench.where("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir",
+                                   folder, "--save", "", "--maxclients", "12000", *durable], port=port)
     try:
         yield port, server
     finally:
@@ -39,7 +40,8 @@ def rq(bench, always=False, forks=False):
     with serving(bench, always) as (port, server):
         kind = [] if forks else ["-w", "rq.SimpleWorker"]
         for _ in range(2):
-            bench.children.start([bench.where("rq"), "worker", "-q", "-u", "redis://127.0.0.1:%d/0" % port, *kind, "work"])
+            bench.children.start([bench.where("rq"), "worker", "-q", "-u", "redis://127.0.0.1:%d/0" % port, *kind,
+                                  "work"])
         bench.children.tool("rq_client.py", port, "workers", 2)
         bench.children.tool("rq_client.py", port, "flow", "same", 10)
         yield port, server
@@ -50,8 +52,9 @@ def celery(bench, always=False, pool=("-P", "prefork", "-c", "2")):
     """(a function that runs the client, the server), with one worker of two processes."""
     with serving(bench, always) as (port, server):
         env = {"BENCH_REDIS_PORT": str(port)}
-        bench.children.start(["/usr/bin/python3", "-m", "celery", "-A", "celery_jobs", "worker", *pool, "--without-gossip",
-                              "--without-mingle", "--without-heartbeat", "-l", "ERROR", "-n", "bench@localhost"], env=env)
+        bench.children.start(
+            ["/usr/bin/python3", "-m", "celery", "-A", "celery_jobs", "worker", *pool, "--without-gossip",
+             "--without-mingle", "--without-heartbeat", "-l", "ERROR", "-n", "bench@localhost"], env=env)
 
         def client(*arguments):
             return bench.children.tool("celery_client.py", *arguments, env=env)
@@ -62,7 +65,8 @@ def celery(bench, always=False, pool=("-P", "prefork", "-c", "2")):
 def rq_noops(always, forks):
     def run(bench):
         with rq(bench, always, forks) as (port, _):
-            return rate(bench.children.tool("rq_client.py", port, "flow", "same", bench.size(200 if forks else 1000, 100)))
+            count = bench.size(200 if forks else 1000, 100)
+            return rate(bench.children.tool("rq_client.py", port, "flow", "same", count))
     return run
 
 
@@ -75,18 +79,25 @@ def celery_noops(always):
 
 for always, key, durable in ((False, "memory", MEMORY), (True, "always", EACH)):
     figure("noops", "rq." + key, "rq on Redis", "SimpleWorker", durable, RQ)(rq_noops(always, False))
-    figure("noops", "celery." + key, "celery on Redis", "prefork, delay() each, then get()", durable, CELERY)(celery_noops(always))
+    figure("noops", "celery." + key, "celery on Redis", "prefork, delay() each, then get()", durable,
+           CELERY)(celery_noops(always))
 figure("noops", "rq.fork", "rq on Redis", "rq worker, a fork a job", MEMORY, RQ)(rq_noops(False, True))
 
 
-@figure("submits", "redis.always", "Redis", "RPUSH of %d bytes, 512 pipelined: a list, no jobs" % STORED_BYTES, EACH, REDIS)
+def push(bench, port, count):
+    """RPUSH so often, 512 pipelined; what redis-benchmark says of it, in elements a second."""
+    said = bench.children.output(
+        [bench.where("redis-benchmark"), "-h", "127.0.0.1", "-p", str(port), "-c", "1", "-P", "512", "-n", str(count),
+         "--csv", "RPUSH", "list", "x" * STORED_BYTES])
+    that(list_length(port) >= count, "Redis has all that was pushed")
+    return float(said.strip().split("\n")[-1].split(",")[1].strip('"'))
+
+
+@figure("submits", "redis.always", "Redis", "RPUSH of %d bytes, 512 pipelined: a list, no jobs" % STORED_BYTES, EACH,
+        REDIS)
 def redis_submits(bench):
-    count = bench.size(200000, 10000)
     with serving(bench, True) as (port, _):
-        base = [bench.where("redis-benchmark"), "-h", "127.0.0.1", "-p", str(port), "-c", "1", "-P", "512"]
-        took = bench.children.timed([*base, "-n", str(count), "-q", "RPUSH", "list", "x" * STORED_BYTES])
-        that(list_length(port) >= count, "Redis has all that was pushed")
-    return {"rate": count / took}
+        return {"rate": push(bench, port, bench.size(200000, 10000))}
 
 
 def list_length(port):
@@ -104,7 +115,8 @@ def rq_submits(bench):
 @figure("submits", "celery.always", "celery on Redis", "delay() each", EACH, CELERY)
 def celery_submits(bench):
     with serving(bench, True) as (port, _):
-        return rate(bench.children.tool("celery_client.py", "store", bench.size(1000, 100), env={"BENCH_REDIS_PORT": str(port)}))
+        return rate(bench.children.tool("celery_client.py", "store", bench.size(1000, 100),
+                                        env={"BENCH_REDIS_PORT": str(port)}))
 
 
 @figure("trip", "rq.memory", "rq on Redis", "SimpleWorker; the state is asked for each 0.2 ms", MEMORY, RQ)
@@ -143,9 +155,7 @@ def redis_queue(bench):
     count = bench.size(300000, 10000)
     with serving(bench) as (port, server):
         before = memory_kib(server.pid)
-        bench.children.timed([bench.where("redis-benchmark"), "-h", "127.0.0.1", "-p", str(port), "-c", "1", "-P", "512", "-n",
-                              str(count), "-q", "RPUSH", "list", "x" * STORED_BYTES])
-        that(list_length(port) >= count, "Redis has all that was pushed")
+        push(bench, port, count)
         return {"job": (memory_kib(server.pid) - before) * 1024 / count}
 
 

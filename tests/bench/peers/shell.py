@@ -38,9 +38,18 @@ def commands(bench):
 def submits(bench):
     count = bench.size(300, 50)
     script = 'i=0; while [ $i -lt %d ]; do "$0" -n /bin/true || exit 1; i=$((i+1)); done' % count
+    gate = bench.t.path("tsp.gate")
+    os.mkfifo(gate)
+    held = os.open(gate, os.O_RDWR)
     with spooler(bench, 1) as (tsp, env):
-        bench.children.timed([tsp, "-n", "sleep", "300"], env)
-        return {"rate": count / bench.children.timed(["/bin/sh", "-c", script, tsp], env)}
+        try:
+            bench.children.timed([tsp, "-n", "cat", gate], env)
+            return {"rate": count / bench.children.timed(["/bin/sh", "-c", script, tsp], env)}
+        finally:
+            # It ends with the last writer; what is behind it is run, so that nothing lives on when the server is ended.
+            os.close(held)
+            os.unlink(gate)
+            bench.children.timed([tsp, "-w"], env)
 
 
 @figure("trip", "tsp.wait", "task-spooler", "tsp -n -f /bin/true, with its processes", MEMORY, ("tsp",))

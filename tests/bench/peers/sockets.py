@@ -9,7 +9,8 @@ from .measures import memory_kib
 
 
 def hold_connections(pid, port, count, ask, asked):
-    """Opens them, lets each `ask(socket, number)`, and `asked(socket)` see that it was heard; what they cost the process."""
+    """Opens them, lets each `ask(socket, number)`, and `asked(socket)` see that it was heard; what they cost the
+    process."""
     before = memory_kib(pid)
     found = []
     try:

@@ -1,8 +1,10 @@
 /*
- * beanstalk: worker and client of beanstalkd. It knows no results, so a worker puts one into the tube `results`, where the
+ * beanstalk: worker and client of beanstalkd. It knows no results, so a worker puts one into the tube `results`,
+ * where the
  * client takes it: what a user has to do who wants to know the end.
  *
- *     beanstalk worker PORT DEPTH KIND         takes up to DEPTH jobs a round trip; KIND is noop, true, or the slow server's port
+ *     beanstalk worker PORT DEPTH KIND         takes up to DEPTH jobs a round trip; KIND is noop, true, or the slow
+ *     server's port
  *     beanstalk flow PORT WINDOW COUNT         puts COUNT, WINDOW unanswered, while another process takes the results
  *     beanstalk trips PORT COUNT               one job at a time, until its result is there
  *     beanstalk store PORT WINDOW COUNT BYTES  puts jobs that nobody takes
@@ -76,7 +78,8 @@ take_owed(struct wire *wire, long *owed)
 }
 
 /*
- * Waits for a job and takes up to `depth`, after the replies that are owed for what was sent before. A reserve that waits would
+ * Waits for a job and takes up to `depth`, after the replies that are owed for what was sent before. A reserve that
+ * waits would
  * hold up what is sent behind it: of many at once none waits.
  */
 static long

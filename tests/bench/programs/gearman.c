@@ -1,5 +1,6 @@
 /*
- * gearman: worker and client of gearmand, by libgearman as people write them, and by its protocol with many requests under
+ * gearman: worker and client of gearmand, by libgearman as people write them, and by its protocol with many requests
+ * under
  * way, which is the most that gearmand gives.
  *
  *     gearman worker PORT FUNCTION           libgearman; FUNCTION is noop, true, or the slow server's port

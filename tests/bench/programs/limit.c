@@ -2,7 +2,8 @@
  * limit: what the machine itself allows, without any service in between.
  *
  *     limit spawn SLOTS COUNT            posix_spawn of /bin/true, SLOTS at once
- *     limit pool WINDOW BATCH COUNT      jobs of 64 bytes to forked workers over socketpairs, a worker a core, WINDOW writes
+ *     limit pool WINDOW BATCH COUNT      jobs of 64 bytes to forked workers over socketpairs, a worker a core, WINDOW
+ *     writes
  *                                        under way to each, BATCH jobs a write
  *     limit trip COUNT                   64 bytes to another process and back over a socketpair, one at a time
  *     limit factor WORKERS NUMBER…       trial division of the numbers in WORKERS forked processes

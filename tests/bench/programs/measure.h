@@ -1,6 +1,8 @@
 /*
- * measure.h: what the bench's C programs share: a clock, a connection with buffers for both ways, the work that a worker
- * does for a job, and the one line of JSON that each of them ends with. Whatever goes wrong ends the program with status 1
+ * measure.h: what the bench's C programs share: a clock, a connection with buffers for both ways, the work that a
+ * worker
+ * does for a job, and the one line of JSON that each of them ends with. Whatever goes wrong ends the program with
+ * status 1
  * and a line that says so: a figure comes only from what was carried out in full.
  */
 #ifndef BENCH_MEASURE_H

@@ -142,7 +142,8 @@ class Works:
         let_go()
         got = [self.pool.result(one) for one in asked]
         tell(count=count, seconds=time.perf_counter() - began)
-        must(got == list(range(count)) and all(self.pool.result(one) is not None for one in gates), "results are missing")
+        must(got == list(range(count)) and all(self.pool.result(one) is not None for one in gates),
+             "results are missing")
 
     def trip(self, count):
         count, took = int(count), []

@@ -5,7 +5,8 @@ A client of rq, python3-rq on Redis.
     rq_client.py PORT workers COUNT       waits until so many workers are registered
     rq_client.py PORT flow TASK COUNT     enqueues COUNT jobs, 500 at a time, and waits until all have ended
     rq_client.py PORT store COUNT         the same without waiting, for jobs that nobody takes
-    rq_client.py PORT trip COUNT          one job at a time; rq tells nobody when one has ended, so its state is asked for
+    rq_client.py PORT trip COUNT          one job at a time; rq tells nobody when one has ended, so its state is asked
+    for
 """
 
 import json
