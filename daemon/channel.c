@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -117,26 +118,36 @@ channel_cut(struct channel *channel)
 	}
 }
 
+/* One recv(2): how much came; 0 when nothing did, the channel is closed or not wanted any more. *ret_full: there may be more. */
+static size_t
+channel_read_once(struct channel *channel, bool *ret_full)
+{
+	size_t room;
+	ssize_t n;
+
+	channel_make_room(channel);
+	room = channel->in_capacity - channel->in_end;
+	do
+		n = recv(channel->fd, channel->in + channel->in_end, room, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	if (n <= 0) {
+		channel_close(channel, n == 0 ? "end of file" : strerror(errno));
+		return 0;
+	}
+	channel->in_end += (size_t)n;
+	*ret_full = (size_t)n == room;
+	return channel_cut(channel) ? (size_t)n : 0;
+}
+
 static void
 channel_read(struct channel *channel)
 {
-	for (int i = 0; i < READS_TURN; i++) {
-		size_t room;
-		ssize_t n;
+	bool full = true;
 
-		channel_make_room(channel);
-		room = channel->in_capacity - channel->in_end;
-		n = recv(channel->fd, channel->in + channel->in_end, room, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n <= 0) {
-			channel_close(channel, n == 0 ? "end of file" : strerror(errno));
-			return;
-		}
-		channel->in_end += (size_t)n;
-		if (!channel_cut(channel) || (size_t)n < room)
+	for (int i = 0; i < READS_TURN && full; i++) {
+		if (channel_read_once(channel, &full) == 0)
 			return;
 	}
 }
@@ -150,6 +161,29 @@ channel_on_readable(evutil_socket_t fd, short events, void *arg)
 	(void)events;
 	channel->busy = true;
 	channel_read(channel);
+	channel->busy = false;
+	if (channel->doomed)
+		channel_destroy(channel);
+}
+
+void
+channel_finish(struct channel *channel)
+{
+	bool full;
+	int left;
+
+	if (ioctl(channel->fd, FIONREAD, &left) < 0)
+		left = 0;
+	channel->busy = true;
+	while (left > 0) {
+		size_t n = channel_read_once(channel, &full);
+
+		if (n == 0)
+			break;
+		left -= (int)n;
+	}
+	if (!channel->closed && !channel->doomed)
+		channel_close(channel, "its process is gone");
 	channel->busy = false;
 	if (channel->doomed)
 		channel_destroy(channel);

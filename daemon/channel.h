@@ -13,7 +13,7 @@ struct channel;
 struct channel_callbacks {
 	/* payload lives during the call. */
 	void (*frame)(const struct frame_header *header, struct span payload, void *arg);
-	/* End of file, or something that is no frame: once, and nothing follows. Not called by channel_free(). */
+	/* End of file, something that is no frame, or channel_finish(): once, and nothing follows. Not by channel_free(). */
 	void (*closed)(const char *why, void *arg);
 	void *arg;
 };
@@ -22,6 +22,11 @@ struct channel_callbacks {
 struct channel *channel_new(struct loop *loop, int fd, const struct channel_callbacks *callbacks);
 /* May be called inside a callback of the same channel: it is swept later, no callback follows. */
 void channel_free(struct channel *channel);
+/*
+ * Whose channel it is has ended: what it wrote is told, then the end, though another process should hold its side open.
+ * Not inside a callback; the channel may be gone afterwards.
+ */
+void channel_finish(struct channel *channel);
 
 /* Where to put frames; they are sent after channel_flush(). */
 struct frame_out *channel_out(struct channel *channel);

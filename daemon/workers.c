@@ -193,12 +193,14 @@ workers_channel_closed(const char *why, void *arg)
 
 /* ---- frames ---------------------------------------------------------------------------------------------------------------- */
 
-/* A worker that does not speak our language is ended; its jobs are told by `died`. */
+/* A worker that does not speak our language is ended and not listened to any more; its jobs are told by `died`. */
 static void
 slot_fault(struct slot *slot, const char *what)
 {
 	log_warning("worker pid=%d slot=%u: %s; it is ended", (int)slot->pid, slot->index, what);
 	slot_leave(slot, true);
+	slot_end_channel(slot);
+	slot_check_finished(slot);
 }
 
 static void
@@ -358,7 +360,10 @@ workers_note(const struct spawner_note *note, void *arg)
 		slot->state = SLOT_LEAVING;
 		slot->end = *note;
 		slot->gone = true;
-		slot_check_finished(slot); /* else when the channel has been read to its end */
+		if (slot->channel != NULL)
+			channel_finish(slot->channel); /* others may hold its other end: no end of file need come */
+		else
+			slot_check_finished(slot);
 		return;
 	}
 	log_error("the spawner says something unknown (%u)", note->news);
