@@ -173,8 +173,9 @@ dispatch_hand_over(struct dispatch *dispatch, struct job *job)
 	case POOL_PROCESSES:
 		return workers_send(job);
 	case POOL_THREADS:
-		return iopool_run(dispatch->iopool, job->task, (uint64_t)job->spec->id, job->token, (unsigned)job->attempts,
-			   job->spec->args) == 0;
+		iopool_run(
+		    dispatch->iopool, job->task, (uint64_t)job->spec->id, job->token, (unsigned)job->attempts, job->spec->args);
+		return true;
 	case POOL_WAITS:
 		waits_begin(dispatch->waits, job->task, (uint64_t)job->spec->id, job->token, (unsigned)job->attempts, job->spec->args,
 		    job->spec->restricted);

@@ -7,6 +7,7 @@
  */
 #include "daemon/iopool.h"
 
+#include <event2/event.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -16,10 +17,12 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "daemon/log.h"
 #include "daemon/mem.h"
 
 #define IOPOOL_STACK    (256 * 1024)
 #define IOPOOL_CALLS_MS 1000 /* how long iopool_free() waits for calls */
+#define IOPOOL_RETRY_S  1    /* when a thread could not be made */
 
 struct iojob {
 	STAILQ_ENTRY(iojob) entry; /* queue or ended */
@@ -54,6 +57,7 @@ struct iopool {
 	iopool_done_cb done;
 	void *arg;
 	struct iopool_mail *mail;
+	struct event *retry;  /* pending: no thread could be made */
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t work;  /* a job was queued, or stopping */
 	pthread_cond_t call;  /* a call was queued, or stopping */
@@ -241,18 +245,42 @@ iopool_start_thread(struct iopool *pool, void *(*run)(void *arg))
 	r = pthread_create(&thread, &attr, run, pool);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
-	return r == 0 ? 0 : -1;
+	return r;
 }
 
 /* With the lock: one more thread if there is more to do than threads to do it. */
 static void
 iopool_grow(struct iopool *pool)
 {
+	static const struct timeval later = {.tv_sec = IOPOOL_RETRY_S};
+	int error;
+
 	if (pool->n_queued <= pool->n_idle || pool->n_threads >= pool->max_threads ||
-	    pool->n_abandoned >= IOPOOL_ABANDONED)
+	    pool->n_abandoned >= IOPOOL_ABANDONED || event_pending(pool->retry, EV_TIMEOUT, NULL))
 		return;
-	if (iopool_start_thread(pool, iopool_thread) == 0)
+	error = iopool_start_thread(pool, iopool_thread);
+	if (error == 0) {
 		pool->n_threads++;
+		return;
+	}
+	log_warning("no thread for an I/O task: %s; trying again in a second", strerror(error));
+	event_add(pool->retry, &later);
+}
+
+static void
+iopool_retry_cb(evutil_socket_t fd, short events, void *arg)
+{
+	struct iopool *pool = arg;
+	unsigned n;
+
+	(void)fd;
+	(void)events;
+	pthread_mutex_lock(&pool->lock);
+	do {
+		n = pool->n_threads;
+		iopool_grow(pool);
+	} while (pool->n_threads > n);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 /* One that has ended, out of all lists, or NULL. done() may abandon another, so they are taken one by one. */
@@ -307,12 +335,11 @@ iopool_deliver(struct mail *mail)
 	iopool_end_calls(&calls);
 }
 
-int
+void
 iopool_run(
     struct iopool *pool, const struct task *task, uint64_t job, uint64_t token, unsigned attempt, struct span args)
 {
 	struct iojob *own = mem_new(sizeof(*own) + args.len);
-	int r = 0;
 
 	memcpy(own->args, args.at, args.len);
 	own->task = task;
@@ -323,17 +350,8 @@ iopool_run(
 	STAILQ_INSERT_TAIL(&pool->queue, own, entry);
 	pool->n_queued++;
 	iopool_grow(pool);
-	if (pool->n_threads == 0 && pool->n_abandoned == 0) {
-		LIST_REMOVE(own, all);
-		STAILQ_REMOVE(&pool->queue, own, iojob, entry);
-		pool->n_queued--;
-		iojob_free(own);
-		r = -1;
-	} else {
-		pthread_cond_signal(&pool->work);
-	}
+	pthread_cond_signal(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
-	return r;
 }
 
 /* With the lock. A running job is its thread's from now on, the thread no longer the pool's. */
@@ -436,10 +454,13 @@ iopool_new(struct loop *loop, unsigned n, iopool_done_cb done, void *arg)
 	pthread_mutex_init(&pool->lock, NULL);
 	iopool_init_conds(pool);
 	pool->calls_thread = true;
-	if (iopool_start_thread(pool, iopool_calls_thread) < 0) {
+	if (iopool_start_thread(pool, iopool_calls_thread) != 0) {
 		iopool_release(pool);
 		return NULL;
 	}
+	pool->retry = event_new(loop_base(loop), -1, 0, iopool_retry_cb, pool);
+	if (pool->retry == NULL)
+		abort(); /* out of memory */
 	pool->mail = mem_new(sizeof(*pool->mail));
 	pool->mail->mail.deliver = iopool_deliver;
 	pool->mail->pool = pool;
@@ -485,6 +506,7 @@ iopool_free(struct iopool *pool, int64_t wait_ms)
 
 	if (pool == NULL)
 		return;
+	event_free(pool->retry);
 	pthread_mutex_lock(&pool->lock);
 	pool->stopping = true;
 	iopool_drop_jobs(pool);

@@ -28,11 +28,11 @@ struct iopool *iopool_new(struct loop *loop, unsigned n, iopool_done_cb done, vo
 void iopool_free(struct iopool *pool, int64_t wait_ms);
 
 /*
- * Runs it (args are copied). The caller keeps no more than n going; one more waits inside. -1 when no thread can be
- * made and none lives.
+ * Runs it (args are copied). The caller keeps no more than n going; one more waits inside, and so do all while no thread
+ * can be made.
  */
-int iopool_run(struct iopool *pool, const struct task *task, uint64_t job, uint64_t token, unsigned attempt,
-    struct span args) __attribute__((warn_unused_result));
+void iopool_run(struct iopool *pool, const struct task *task, uint64_t job, uint64_t token, unsigned attempt,
+    struct span args);
 /* Gives up on a job: false when its outcome is already on its way (it is dropped all the same), or there is none. */
 bool iopool_abandon(struct iopool *pool, uint64_t token);
 /* Threads that still hang in an abandoned call; while there are IOPOOL_ABANDONED, none takes the place of another. */

@@ -30,6 +30,7 @@ struct workers {
 	unsigned n_slots;
 	uint32_t max_tasks;
 	bool run_as_owner;
+	int64_t failed_ms; /* when a birth failed last; 0: none has since the last tidying */
 	struct event *stall;
 	struct event *tidy;
 	bool stall_on;
@@ -280,7 +281,6 @@ workers_frame(const struct frame_header *header, struct span payload, void *arg)
 	switch ((enum frame_type)header->type) {
 	case FRAME_HELLO:
 		slot->greeted = true;
-		slot->failed_ms = 0;
 		slot->workers->callbacks.room(slot->workers->callbacks.arg);
 		return;
 	case FRAME_RESULT:
@@ -303,6 +303,16 @@ workers_frame(const struct frame_header *header, struct span payload, void *arg)
 
 /* ---- the spawner ----------------------------------------------------------------------------------------------------------- */
 
+/* A worker could not be born. What one lacks the next will lack as well, so none is tried, and no more said, for a while. */
+static void
+workers_birth_failed(struct workers *workers, const struct slot *slot, const char *what, int error)
+{
+	if (workers->failed_ms == 0)
+		log_warning("no worker for slot %u: %s%s; trying again in a second", slot->index, what, strerror(error));
+	workers->failed_ms = loop_mono_ms();
+	workers_arm(workers->tidy, &workers->tidy_on, TIDY_MS);
+}
+
 static void
 slot_spawn(struct slot *slot)
 {
@@ -319,9 +329,7 @@ slot_spawn(struct slot *slot)
 	slot->idle_since_ms = loop_mono_ms();
 	fd = spawnlink_spawn(workers->link, slot->index);
 	if (fd < 0) {
-		log_warning("no worker for slot %u: %s; trying again in a second", slot->index, strerror(errno));
-		slot->failed_ms = loop_mono_ms();
-		workers_arm(workers->tidy, &workers->tidy_on, TIDY_MS);
+		workers_birth_failed(workers, slot, "", errno);
 		return;
 	}
 	slot->channel = channel_new(workers->loop, fd, &callbacks);
@@ -348,8 +356,7 @@ workers_note(const struct spawner_note *note, void *arg)
 			job->worker = note->pid;
 		return;
 	case SPAWNER_FAILED:
-		log_warning("no worker for slot %u: fork: %s; trying again in a second", slot->index, strerror(note->status));
-		slot->failed_ms = loop_mono_ms();
+		workers_birth_failed(workers, slot, "fork: ", note->status);
 		if (slot->channel != NULL)
 			slot_end_channel(slot);
 		slot->end = (struct spawner_note){0};
@@ -426,6 +433,7 @@ workers_tidy_cb(evutil_socket_t fd, short events, void *arg)
 	(void)fd;
 	(void)events;
 	workers->tidy_on = false;
+	workers->failed_ms = 0;
 	for (unsigned i = 0; i < workers->n_slots; i++) {
 		struct slot *slot = &workers->slots[i];
 
@@ -509,12 +517,10 @@ slot_may_go_ahead(const struct slot *slot, int64_t us)
 	    slot->expected_us + us <= AHEAD_US;
 }
 
-/* After a birth that failed the next is tried a while later. */
 static bool
 slot_may_be_born(const struct slot *slot)
 {
-	return slot->state == SLOT_EMPTY && slot->reserved == 0 &&
-	    (slot->failed_ms == 0 || loop_mono_ms() - slot->failed_ms >= TIDY_MS);
+	return slot->pool == POOL_PROCESSES && slot->state == SLOT_EMPTY && slot->reserved == 0 && slot->workers->failed_ms == 0;
 }
 
 static bool
@@ -529,7 +535,7 @@ workers_have_place(const struct workers *workers, enum pool_kind pool)
 	for (unsigned i = 0; i < workers->n_slots; i++) {
 		const struct slot *slot = &workers->slots[i];
 
-		if (slot->pool == pool && (slot_is_idle(slot) || (pool == POOL_PROCESSES && slot_may_be_born(slot))))
+		if (slot->pool == pool && (slot_is_idle(slot) || slot_may_be_born(slot)))
 			return true;
 	}
 	return false;
@@ -555,7 +561,7 @@ workers_place(struct workers *workers, struct job *job)
 		if (ahead && slot->state == SLOT_LIVE && slot_may_go_ahead(slot, us) && (best == NULL || slot->n < best->n))
 			best = slot;
 	}
-	if (best != NULL || empty == NULL || job->spec->pool != POOL_PROCESSES)
+	if (best != NULL || empty == NULL)
 		return best;
 	slot_spawn(empty);
 	return empty->state == SLOT_LIVE ? empty : NULL;

@@ -44,7 +44,6 @@ struct slot {
 	uint32_t done;      /* results since its birth */
 	int64_t expected_us;/* of the jobs sent */
 	int64_t idle_since_ms;
-	int64_t failed_ms;  /* monotonic: when it could not be filled; 0: it could */
 	int64_t head_since_ms; /* monotonic: when its first job became the first */
 };
 

@@ -79,7 +79,7 @@ run(const struct task *task, uint64_t token)
 	char args[32];
 	int len = snprintf(args, sizeof(args), "[%d]", (int)token);
 
-	ck_assert_int_eq(iopool_run(pool, task, token + 1000, token, 1, (struct span){args, (size_t)len}), 0);
+	iopool_run(pool, task, token + 1000, token, 1, (struct span){args, (size_t)len});
 }
 
 static void
@@ -196,9 +196,9 @@ START_TEST(a_thread_that_hangs_does_not_hold_up_the_end)
 	struct iopool *other = iopool_new(loop, 1, done, &n_done);
 	int64_t start;
 
-	ck_assert_int_eq(iopool_run(other, &hang, 1, 1, 1, SPAN_LIT("[]")), 0);
+	iopool_run(other, &hang, 1, 1, 1, SPAN_LIT("[]"));
 	sem_wait(&begun);
-	ck_assert_int_eq(iopool_run(other, &echo, 2, 2, 1, SPAN_LIT("[]")), 0);
+	iopool_run(other, &echo, 2, 2, 1, SPAN_LIT("[]"));
 	start = loop_mono_ms();
 	iopool_free(other, 50);
 	ck_assert_int_ge(loop_mono_ms() - start, 50);
