@@ -173,3 +173,24 @@ def test_real_groups_after_a_crash(t):
         left[0].kill()
         left[0].wait()
         remove(folder)
+
+
+@options(root=True, missing=MISSING)
+def test_real_group_of_a_tree_that_flees(t):
+    """A tree whose processes fork twice, into sessions of their own, without end, dies in its group, and only then its job ends."""
+    folder, d, c = real(t)
+    try:
+        flee = t.write("flee", "#!/bin/sh\n(setsid \"$0\" &)\n")
+        os.chmod(flee, 0o755)
+        gate = t.gate()
+        ident = c.submit("exec", {"argv": gate.argv(first="trap '' TERM; ulimit -u 400; for i in 1 2 3 4 5 6; do %s; done; " % flee)})
+        gate.started()
+        wait_for(lambda: len(members(folder + "/slot-0")) > 1, "some flee")
+        c.call("cancel", id=ident, grace=0.1)
+        eq(c.ended_job(ident)["state"], "cancelled")
+        eq(groups(folder), ["daemon"])
+        eq([process.command(pid) for pid in process.owned(t.uid) if "flee" in process.command(pid)], [])
+        eq(c.run("exec", {"argv": ["/bin/echo", "on"]})["result"]["stdout"], "on\n")
+        d.stop()
+    finally:
+        remove(folder)

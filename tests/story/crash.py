@@ -6,7 +6,7 @@ import os
 import re
 import signal
 
-from harness import Closed, eq, error_of, process, refused, that, wait_for, within
+from harness import Closed, eq, error_of, options, process, refused, that, wait_for, within
 
 
 def sleeper(t, c, number, **params):
@@ -202,12 +202,36 @@ def test_a_job_that_kills_everything(t):
     """A job that kills the daemon and all of its processes is Lost, and the next start recovers."""
     d, c = t.serve()
     queued = c.submit("noop", ["q"], delay=0.5)
-    ident = c.submit("exec", t.sh("kill -9 %d %s" % (d.pid, " ".join(str(pid) for pid in d.tree()))))
-    d.wait()
+    gate = t.gate()
+    ident = c.submit("exec", {"argv": gate.argv("kill -9 %d %s" % (d.pid, " ".join(str(pid) for pid in d.tree())))})
+    gate.started()  # the reply to the submission is there
+    gate.release()
+    eq(d.wait(), -signal.SIGKILL)
     d.start()
     c = t.client()
     error_of(c.ended_job(ident), "Lost")
     eq(c.ended_job(queued)["result"], ["q"])
+
+
+@options(root=True)
+def test_a_job_that_kills_its_user(t):
+    """A job that does kill -9 -1 each time that it runs ends Lost after its attempts, and what waits is kept."""
+    d, c = t.serve(workers=2)
+    queued = c.submit("noop", ["q"], delay=3600)
+    gate = t.gate()
+    ident = c.submit("exec", {"argv": gate.argv("kill -9 -1; exit 0")}, max_attempts=3, backoff=0.01)
+    for _ in range(3):
+        gate.started()
+        gate.release()
+        eq(d.wait(), -signal.SIGKILL)
+        d.start()
+    c = t.client()
+    job = c.ended_job(ident)
+    eq((job["state"], job["attempt"]), ("failed", 3))
+    error_of(job, "Lost")
+    that(gate.waiting(), "it did not run a fourth time")
+    eq(c.job(queued)["state"], "pending")
+    eq(c.run("exec", {"argv": ["/bin/echo", "on"]})["result"]["stdout"], "on\n")
 
 
 def test_kill_while_starting(t):
@@ -309,7 +333,7 @@ def test_ids_after_a_crash(t):
         last = ids[-1]
         d.restart()
         c = t.client()
-    eq(len(c.call("list", limit=1000)["jobs"]), 80)
+    eq(len(c.listed(limit=1000)), 80)
 
 
 def test_accepted_is_durable(t):

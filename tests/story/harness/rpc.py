@@ -225,6 +225,16 @@ class Client:
     def job(self, ident):
         return self.call("status", id=ident)
 
+    def listed(self, **params):
+        """Every job of a listing. A page may be shorter than its limit: a busy machine ends it early."""
+        jobs, after = [], None
+        while True:
+            page = self.call("list", dict(params, **({} if after is None else {"after": after})))
+            jobs += page["jobs"]
+            after = page["next"]
+            if after is None:
+                return jobs
+
     def pour(self, lines, replies):
         """Writes the bytes while it reads so many messages: neither side waits for the other. Returns the messages."""
         failed = []
