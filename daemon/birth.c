@@ -751,6 +751,7 @@ birth_run(int argc, char **argv)
 
 	log_init("futured");
 	privacy_close_memory();
+	mem_init();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk */
 	signal(SIGHUP, SIG_IGN);

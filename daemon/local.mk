@@ -53,6 +53,8 @@ libdaemon_la_SOURCES = \
 	daemon/fsm.h \
 	daemon/gather.c \
 	daemon/gather.h \
+	daemon/hoard.c \
+	daemon/hoard.h \
 	daemon/iopool.c \
 	daemon/iopool.h \
 	daemon/job.c \

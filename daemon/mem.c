@@ -4,10 +4,22 @@
  */
 #include "daemon/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MEM_LARGE (256 << 10)
+#define MEM_TRIM  (4 << 20) /* of the heap's end, that may stay */
+
+/* Without this the C library takes ever larger blocks from the heap, where each may keep all that is below it. */
+void
+mem_init(void)
+{
+	mallopt(M_MMAP_THRESHOLD, MEM_LARGE);
+	mallopt(M_TRIM_THRESHOLD, MEM_TRIM);
+}
 
 static void
 mem_out(size_t size)

@@ -8,6 +8,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+/* Once, before all else: large blocks go back to the system as soon as they are freed, whichever thread made them. */
+void mem_init(void);
+
 /* Zeroed; the caller frees all of these with free(). */
 void *mem_new(size_t size) __attribute__((malloc, warn_unused_result, returns_nonnull));
 void *mem_new_array(size_t n, size_t size) __attribute__((malloc, warn_unused_result, returns_nonnull));

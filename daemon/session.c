@@ -3,17 +3,23 @@
  *
  * Who has not said who it is has little room and little time to do so. Reading stops while too much is on its way to the store, and while the client does not read its replies; nothing is ever dropped. A line is never
  * scanned twice. A session is freed in the sweep after a turn, never inside its own callback.
+ *
+ * What all keep here together is bounded (hoard.h): when unfinished lines or unread replies take too much, whoever has
+ * neither sent nor read for the longest time is closed.
  */
 #include "daemon/session.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/config.h"
 #include "daemon/dispatch.h"
+#include "daemon/hoard.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/mem.h"
@@ -22,10 +28,14 @@
 #include "daemon/tokens.h"
 #include "proto/lines.h"
 
-#define SESSION_READ_MAX ((size_t)256 << 10)  /* bytes a read */
+#define SESSION_READ_MAX ((size_t)256 << 10)  /* bytes a read, while there are few sessions */
+#define SESSION_READ_MIN ((size_t)4 << 10)
+#define SESSION_READ_ALL ((size_t)32 << 20)   /* bytes of one read each of all sessions */
 #define SESSION_LINES_TURN 4096               /* lines of one session a turn */
 #define SESSION_OUTPUT_HIGH ((size_t)1 << 20) /* unread replies at which reading stops */
 #define SESSION_OUTPUT_LOW ((size_t)256 << 10)
+#define SESSION_HOARD_MIN ((size_t)64 << 20)  /* of unfinished lines, and of unread replies, of all sessions; or */
+#define SESSION_HOARD_LINES 4                 /* so many of the longest */
 #define SESSION_BULK 4                        /* requests with large replies under way */
 #define SESSION_STRANGER_LINE ((size_t)64 << 10) /* the longest line before hello */
 
@@ -42,6 +52,8 @@ struct session {
 	TAILQ_ENTRY(session) link;
 	int64_t came_ms;  /* of a stranger, monotonic */
 	TAILQ_ENTRY(session) stranger_link;
+	struct hoarder unfinished; /* of sessions->unfinished */
+	struct hoarder unread;     /* of sessions->unread */
 };
 TAILQ_HEAD(session_list, session);
 
@@ -51,8 +63,12 @@ struct sessions {
 	struct session_list dead;
 	struct session_list strangers; /* who came without a name; some have said it since */
 	struct event *look;            /* at them, when the time of the first is over */
+	struct hoard unfinished;       /* lines */
+	struct hoard unread;           /* replies */
 	unsigned n;
 };
+
+#define SESSION_OF(hoarder, member) ((struct session *)(void *)((char *)(hoarder) - offsetof(struct session, member)))
 
 static void
 session_is_known(struct session *session)
@@ -74,6 +90,8 @@ session_die(struct session *session)
 	peer_end_waits(&session->peer);
 	bufferevent_disable(session->bev, EV_READ | EV_WRITE);
 	session_is_known(session);
+	hoard_set(&sessions->unfinished, &session->unfinished, 0, false);
+	hoard_set(&sessions->unread, &session->unread, 0, false);
 	TAILQ_REMOVE(&sessions->list, session, link);
 	TAILQ_INSERT_TAIL(&sessions->dead, session, link);
 	sessions->n--;
@@ -124,7 +142,7 @@ session_is_clogged(const struct peer *peer)
 	const struct session *session = (const struct session *)peer;
 
 	return session->bev != NULL && (peer->n_bulk >= SESSION_BULK ||
-	    evbuffer_get_length(bufferevent_get_output(session->bev)) > SESSION_OUTPUT_HIGH);
+	    evbuffer_get_length(bufferevent_get_output(session->bev)) > hoard_share(&session->sessions->unread, SESSION_OUTPUT_HIGH));
 }
 
 static bool
@@ -175,20 +193,64 @@ session_next_line(struct session *session, struct evbuffer *input)
 	return (size_t)found.pos > max ? -2 : found.pos;
 }
 
+/* The line that has begun is not taken; more is the rest of error.data. */
 static void
-session_too_long(struct session *session)
+session_refuse_line(struct session *session, enum rpc_error code, const char *message, const char *more)
 {
-	char reply[256];
+	char reply[320];
 	int n;
 
 	n = snprintf(reply, sizeof(reply),
-	    "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":\"a line is longer than %s (%zu bytes)\","
-	    "\"data\":{\"code\":\"%s\"}}}\n",
-	    RPC_TOO_LARGE, session->peer.role == ROLE_NONE ? "one may be before hello" : "[limits] message", session_line_max(session),
-	    rpc_error_word(RPC_TOO_LARGE));
+	    "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":%d,\"message\":\"%s\",\"data\":{\"code\":\"%s\"%s}}}\n", code, message,
+	    rpc_error_word(code), more);
 	session_send(&session->peer, reply, (size_t)n);
 	evbuffer_drain(bufferevent_get_input(session->bev), SIZE_MAX);
+	hoard_set(&session->sessions->unfinished, &session->unfinished, 0, false);
 	session_leave(session);
+}
+
+static void
+session_too_long(struct session *session)
+{
+	char message[128];
+
+	snprintf(message, sizeof(message), "a line is longer than %s (%zu bytes)",
+	    session->peer.role == ROLE_NONE ? "one may be before hello" : "[limits] message", session_line_max(session));
+	session_refuse_line(session, RPC_TOO_LARGE, message, "");
+}
+
+/* Those who let theirs stand make room for the others'. */
+static void
+sessions_bound_unfinished(struct sessions *sessions)
+{
+	struct hoarder *victim;
+
+	while ((victim = hoard_victim(&sessions->unfinished)) != NULL)
+		session_refuse_line(SESSION_OF(victim, unfinished), RPC_BUSY, "the unfinished lines of all clients take too much room",
+		    ",\"retry_after\":1");
+}
+
+static void
+sessions_bound_unread(struct sessions *sessions)
+{
+	struct hoarder *victim;
+
+	while ((victim = hoard_victim(&sessions->unread)) != NULL) {
+		struct session *session = SESSION_OF(victim, unread);
+
+		log_warning("the unread replies of all clients take too much room: a connection of %s, which has read nothing for the longest time, is closed",
+		    session->peer.owner[0] != '\0' ? session->peer.owner : "a stranger");
+		session_die(session);
+	}
+}
+
+static void
+session_output_cb(struct evbuffer *output, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct session *session = arg;
+
+	if (!session->dead)
+		hoard_set(&session->sessions->unread, &session->unread, evbuffer_get_length(output), info->n_deleted > 0);
 }
 
 static bool
@@ -205,6 +267,25 @@ session_handle_line(struct session *session, struct evbuffer *input, size_t len)
 	if (!session_is_blank(line, len))
 		request_handle_line(&session->peer, (struct span){line, len});
 	evbuffer_drain(input, len + 1);
+}
+
+/* The more there are, the less is read at once: what one turn brings in is bounded too. */
+static void
+session_set_read_size(struct session *session)
+{
+	size_t size = SESSION_READ_ALL / (session->sessions->n + 1);
+
+	size = size < SESSION_READ_MIN ? SESSION_READ_MIN : size;
+	bufferevent_set_max_single_read(session->bev, size < SESSION_READ_MAX ? size : SESSION_READ_MAX);
+}
+
+/* So much of a line is there. */
+static void
+session_wait_for_more(struct session *session, size_t len)
+{
+	session_set_read_size(session);
+	hoard_set(&session->sessions->unfinished, &session->unfinished, len, true);
+	sessions_bound_unfinished(session->sessions);
 }
 
 static void
@@ -227,6 +308,7 @@ session_read(struct session *session)
 			session_too_long(session);
 		if (len < 0)
 			break;
+		hoard_set(&session->sessions->unfinished, &session->unfinished, 0, false);
 		session_handle_line(session, input, (size_t)len);
 		if (++lines == SESSION_LINES_TURN) {
 			bufferevent_trigger(session->bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
@@ -235,6 +317,8 @@ session_read(struct session *session)
 	}
 	if (session->eof)
 		session_leave(session);
+	else if (!session->dead && !session->peer.leaving)
+		session_wait_for_more(session, evbuffer_get_length(input));
 }
 
 /* What stands in the buffer is read in a callback of its own. */
@@ -296,6 +380,7 @@ sessions_sweep(void *arg)
 	struct sessions *sessions = arg;
 	struct session *session;
 
+	sessions_bound_unread(sessions);
 	while ((session = TAILQ_FIRST(&sessions->dead)) != NULL) {
 		TAILQ_REMOVE(&sessions->dead, session, link);
 		bufferevent_free(session->bev);
@@ -349,12 +434,22 @@ sessions_add_stranger(struct sessions *sessions, struct session *session)
 	sessions_arm_look(sessions);
 }
 
+static size_t
+sessions_hoard_max(const struct config *config)
+{
+	size_t max = SESSION_HOARD_LINES * (size_t)config->limit_message;
+
+	return max < SESSION_HOARD_MIN ? SESSION_HOARD_MIN : max;
+}
+
 struct sessions *
 sessions_new(struct server *server)
 {
 	struct sessions *sessions = mem_new(sizeof(*sessions));
 
 	sessions->server = server;
+	hoard_init(&sessions->unfinished, sessions_hoard_max(server->config));
+	hoard_init(&sessions->unread, sessions_hoard_max(server->config));
 	TAILQ_INIT(&sessions->strangers);
 	sessions->look = event_new(loop_base(server->loop), -1, 0, sessions_look_cb, sessions);
 	if (sessions->look == NULL)
@@ -406,8 +501,9 @@ sessions_add(struct sessions *sessions, struct bufferevent *bev, enum role role,
 	sessions->server->connections = sessions->n;
 	bufferevent_setcb(bev, session_read_cb, session_write_cb, session_event_cb, session);
 	bufferevent_setwatermark(bev, EV_WRITE, SESSION_OUTPUT_LOW, 0);
-	bufferevent_set_max_single_read(bev, SESSION_READ_MAX);
+	session_set_read_size(session);
 	bufferevent_set_max_single_write(bev, SESSION_READ_MAX);
+	evbuffer_add_cb(bufferevent_get_output(bev), session_output_cb, session);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 

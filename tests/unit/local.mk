@@ -30,6 +30,10 @@ check_PROGRAMS += tests/unit/test_queues
 tests_unit_test_queues_SOURCES = tests/unit/test_queues.c
 tests_unit_test_queues_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_hoard
+tests_unit_test_hoard_SOURCES = tests/unit/test_hoard.c
+tests_unit_test_hoard_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_receivers
 tests_unit_test_receivers_SOURCES = tests/unit/test_receivers.c
 tests_unit_test_receivers_LDADD = $(unit_ldadd)

@@ -1,0 +1,183 @@
+"""
+Clients that behave as badly as they can, many at once: a neighbour is answered all the while, and the daemon stays small.
+"""
+
+import contextlib
+import os
+import socket
+import struct
+
+from harness import Client, Closed, contains, eq, options, process, that, wait_for, within
+
+SMALL_KIB = 256 << 10
+
+
+class Abuse:
+    """Processes, one for each kind of harm, which do it again and again and tell of each round by a pipe."""
+
+    def __init__(self, d):
+        self.d = d
+        self.told, self.tell = os.pipe()
+        os.set_blocking(self.told, False)
+        self.pids, self.rounds, self.text = [], {}, ""
+
+    def begin(self, harm):
+        self.rounds[harm.__name__] = 0
+        pid = os.fork()
+        if pid == 0:
+            self.go_on(harm)
+        self.pids.append(pid)
+
+    def go_on(self, harm):
+        while True:
+            word = harm.__name__
+            try:
+                with Client(self.d.socket, seconds=60) as client:
+                    harm(client)
+            except (Closed, ConnectionError, TimeoutError):
+                pass
+            except Exception as wrong:
+                word = "%s: %r" % (word, wrong)
+            os.write(self.tell, word.encode() + b"\n")
+
+    def hear(self):
+        """How often that harm was done which was done least often."""
+        with contextlib.suppress(BlockingIOError):
+            self.text += os.read(self.told, 65536).decode()
+        *words, self.text = self.text.split("\n")
+        for word in words:
+            that(word in self.rounds, word)
+            self.rounds[word] += 1
+        return min(self.rounds.values())
+
+    def end(self):
+        for pid in self.pids:
+            process.kill(pid)
+        for pid in self.pids:
+            os.waitpid(pid, 0)
+        self.pids = []
+
+
+def is_small(t, d):
+    kib = process.memory_kib(d.pid)
+    that(kib < t.memory_bound(SMALL_KIB), "the daemon has %d MiB" % (kib >> 10))
+
+
+def push(client, piece, most):
+    """Writes the piece again and again, about so many bytes, unless the daemon closes or reads no more for a while."""
+    client.socket.settimeout(1)
+    for _ in range(most // len(piece)):
+        client.socket.sendall(piece)
+    client.socket.settimeout(within(client.seconds))
+
+
+def a_line_without_end(client):
+    """100 MB without a newline: there is no reading on, and an answer."""
+    try:
+        push(client, b" " * 65536, 100 << 20)
+    except (ConnectionError, TimeoutError):
+        eq(client.message()["error"]["data"]["code"], "too_large")
+
+
+def a_byte_at_a_time(client):
+    for byte in client.request("submit", task="noop", args=["x" * 100], delay=3600)[1]:
+        client.socket.send(bytes([byte]))
+
+
+def deep(client):
+    client.raw(b'{"jsonrpc":"2.0","id":1,"method":"run","params":{"task":"noop","args":' + b"[" * 100000 + b"]" * 100000 + b"}}\n")
+    eq(client.message()["error"]["code"], -32700)
+
+
+def wide(client):
+    client.raw(b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":[' + b"{}," * 2000000 + b"{}]}}\n")
+    that(client.message()["error"]["data"]["code"] in ("too_large", "busy"), "a refusal")
+
+
+def gone_amid_it(client):
+    """Leaves with half a request sent, and with replies on their way."""
+    client.raw(client.request("status", id=1)[1] + b'{"jsonrpc":')
+    client.readable(0.5)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def half_open(client):
+    client.raw(client.request("await", id=2)[1])
+    client.socket.shutdown(socket.SHUT_WR)
+    client.readable(0.2)
+
+
+def rubbish(client):
+    push(client, b"{" + os.urandom(4096).replace(b"\n", b"") + b"\n{}\n[]\n", 1 << 18)
+
+
+@options(deadline=300)
+def test_all_at_once(t):
+    """Lines without end, deep and wide JSON, bytes one by one, rubbish, silence, those who leave: a neighbour is answered."""
+    d, c = t.serve(config={"log": {"level": "error"}})
+    eq(c.run("noop", ["x" * (1 << 20)])["id"], 1)
+    eq(c.submit("noop", delay=3600), 2)
+    silent = [t.client() for _ in range(200)]
+    abuse = Abuse(d)
+    for harm in (a_line_without_end, a_byte_at_a_time, deep, wide, gone_amid_it, half_open, rubbish):
+        abuse.begin(harm)
+    neighbour, looks = t.client(seconds=60), 0
+    try:
+        while abuse.hear() < 1 or looks < 10:
+            eq(neighbour.call("ping"), "pong")
+            eq(neighbour.run("noop", ["x" * 3000])["state"], "succeeded")
+            is_small(t, d)
+            looks += 1
+    finally:
+        abuse.end()
+    for client in silent:
+        client.send("ping")
+    eq([client.answer(1) for client in silent], ["pong"] * len(silent), "those who were silent")
+    wait_for(lambda: c.call("stats")["connections"] == len(silent) + 2, "the others are gone")
+
+
+@options(deadline=300)
+def test_half_lines(t):
+    """Thirty clients send 15 MiB of a line and stop: those who have done nothing for longest are told busy, and others go on."""
+    d, c = t.serve()
+    talking, clients = t.client(), []
+    talking.raw(b'{"jsonrpc":"2.0","id":1,')
+    for _ in range(30):
+        clients.append(t.client())
+        clients[-1].raw(b" " * (15 << 20))
+        is_small(t, d)
+        eq(c.call("ping"), "pong")
+    for client in clients[:20]:
+        error = client.message()["error"]
+        eq((error["data"]["code"], error["data"]["retry_after"] > 0), ("busy", True))
+        client.ended()
+    that(clients[-1].silent(), "the last has room")
+    clients[-1].raw(clients[-1].request("ping")[1])
+    eq(clients[-1].message()["result"], "pong")
+    talking.raw(b'"method":"ping"}\n')
+    eq(talking.message()["result"], "pong", "a short line may stand as long as it likes")
+    large = t.client()
+    that(large.submit("noop", ["x" * (14 << 20)], delay=3600) > 0, "and a large one goes through")
+
+
+@options(deadline=300)
+def test_the_deaf(t):
+    """Clients that ask for MiBs and read nothing: those who have read nothing for longest are closed, one who reads slowly is not."""
+    d, c = t.serve()
+    eq(c.run("noop", ["x" * (1 << 20)])["id"], 1)
+    slow = t.client(seconds=120)
+    asked = [slow.send("status", id=1, fields=["args"]) for _ in range(60)]
+    deaf = []
+    for i in range(30):
+        deaf.append(t.client())
+        deaf[-1].raw(deaf[-1].request("status", id=1)[1] * 8)
+        eq(len(slow.answer(asked[i])["args"][0]), 1 << 20)
+        eq(c.call("ping"), "pong")
+        is_small(t, d)
+    for one in asked[30:]:
+        eq(slow.answer(one)["id"], 1)
+    wait_for(lambda: "unread replies" in d.log(), "some are closed")
+    contains(d.log(), "a connection of uid:%d" % t.uid)
+    for client in deaf:
+        client.close()
+    wait_for(lambda: c.call("stats")["connections"] == 2, "all are gone")
