@@ -119,3 +119,36 @@ def test_no_descriptors_for_the_spawner(t):
     limit(spawner, resource.RLIMIT_NOFILE, None)
     for job in c.wait(*ids):
         eq((job["result"]["stdout"], job["attempt"]), ("ran\n", 1))
+
+
+def test_a_storm(t):
+    """Workers that are killed, commands that flee, cancels, time-outs, clients that leave amid it: no descriptor and no zombie is left."""
+    d, c = t.serve(workers=2, config={"daemon": {"grace": "0"}})
+    c.wait(*[c.submit("exec", t.sh("echo x"), lane=lane) for lane in ("cpu", "io") * 2] + [c.submit("file.read", ["/etc/hostname"])])
+    spawner = d.spawner()
+
+    def held():
+        return [len(os.listdir("/proc/%d/fd" % pid)) for pid in (d.pid, spawner)]
+
+    def zombies():
+        return [pid for pid in d.tree() if (process.stat(pid) or (0, "X"))[1] == "Z"]
+    before = held()
+    for turn in range(8):
+        ids = [c.submit("exec", t.sh("(setsid sleep 863 &); sleep 863"), max_attempts=1, lane=lane) for lane in ("cpu", "io")]
+        ids += [c.submit("exec", t.sh("(setsid sleep 863 &); trap '' TERM; sleep 863; sleep 863"), timeout=0.05, lane="io"),
+                c.submit("exec", t.sh("exit 3")), c.submit("exec", {"argv": ["/nowhere"]}), c.submit("file.read", ["/nowhere"]),
+                c.submit("time.sleep", [3600]), c.submit("http.fetch", ["http://127.0.0.1:1/"])]
+        for data in (b'{"jsonrpc":"2.0","id":1,"meth', b"GET / HTTP/1.1\r\n\r\n", c.request("await", id=ids[0])[1] * 20):
+            t.client().raw(data)
+        for client in t.kept[-3:]:
+            client.close()
+        wait_for(lambda: c.job(ids[1])["state"] != "pending", "it runs")
+        for worker in c.call("stats")["workers"]:
+            process.kill(worker["pid"])
+        c.call("cancel", ids=ids, grace=0)
+        c.wait(*ids)
+    wait_for(lambda: c.call("stats")["connections"] == 1, "the clients are gone")
+    c.wait(*[c.submit("exec", t.sh("exit 0")) for _ in range(4)])
+    wait_for(lambda: all(now <= was + 3 for now, was in zip(held(), before)), "the descriptors are given back, as before: %r" % before)
+    wait_for(lambda: not zombies(), "no zombie is left")
+    eq([pid for pid in process.marked(t.mark) if process.command(pid) == "sleep 863"], [])
