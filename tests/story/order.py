@@ -158,3 +158,20 @@ def test_backlog_over_a_restart(t):
     for ident in range(1, count, 4999):
         job = c.job(ident)
         eq(job["result"], job["args"])
+
+
+@options(root=True, deadline=900)
+def test_backlog_of_another_owner(t):
+    """A million queued jobs of one owner, of the highest priority, do not keep another's one job waiting."""
+    t.daemon(workers=1, config={"listen": {"unix_mode": "0666"}, "tasks": {"user": "exec"}})
+    many, few = t.client(uid=t.uid, seconds=300), t.client(uid=20998, seconds=300)
+    gate = held(t, many)
+    first = many.call("map", task="noop", items=[[]] * 250000, priority=1000)["first"]
+    for _ in range(3):
+        many.call("map", task="noop", items=[[]] * 250000, priority=1000)
+    mine = few.submit("noop", ["mine"])
+    gate.release()
+    ended = few.ended_job(mine)
+    eq(ended["result"], ["mine"])
+    later = many.job(first + 1000)
+    that(later["finished"] is None or later["finished"] >= ended["finished"], "it had its turn among the first: %r" % later)
