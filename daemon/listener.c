@@ -37,6 +37,8 @@ struct listener {
 	char *path;  /* of a socket file of our own */
 	struct event *event;
 	struct event *rest;
+	bool full;     /* [limits] connections is reached, and it has been said */
+	bool short_of; /* descriptors, as well */
 };
 
 /* ---- accepting ------------------------------------------------------------------------------------------------------------- */
@@ -65,10 +67,13 @@ listener_admit(struct listener *listener, int fd)
 	int one = 1;
 
 	if (sessions_count(listener->sessions) >= (unsigned)listener->server->config->limit_connections) {
-		log_warning("[limits] connections is reached: a connection is refused");
+		if (!listener->full)
+			log_warning("[limits] connections is reached: connections are refused");
+		listener->full = true;
 		close(fd);
 		return;
 	}
+	listener->full = false;
 	if (listener->local)
 		listener_admit_local(listener, fd, &role, owner, sizeof(owner));
 	else
@@ -104,9 +109,12 @@ listener_accept_cb(evutil_socket_t sock, short events, void *arg)
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
+			listener->short_of = false;
 			listener_admit(listener, fd);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			log_warning("no connection can be accepted for the moment: %s", strerror(errno));
+			if (!listener->short_of)
+				log_warning("no connection can be accepted for the moment: %s", strerror(errno));
+			listener->short_of = true;
 			listener_rest(listener);
 			return;
 		} else if (errno != ECONNABORTED && errno != EINTR) {

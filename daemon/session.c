@@ -238,7 +238,8 @@ sessions_bound_unread(struct sessions *sessions)
 	while ((victim = hoard_victim(&sessions->unread)) != NULL) {
 		struct session *session = SESSION_OF(victim, unread);
 
-		log_warning("the unread replies of all clients take too much room: a connection of %s, which has read nothing for the longest time, is closed",
+		log_warning("the unread replies of all clients take too much room: a connection of %s, "
+			    "which has read nothing for the longest time, is closed",
 		    session->peer.owner[0] != '\0' ? session->peer.owner : "a stranger");
 		session_die(session);
 	}

@@ -101,7 +101,7 @@ def test_no_descriptors(t):
     eq([client.answer(1) for client in waiting], ["pong"] * 50)
     eq(c.run("exec", t.sh("echo on"))["result"]["stdout"], "on\n")
     said = d.log().count("no connection can be accepted")
-    that(said < 10 + 2 * within(10), "%d lines of the log for one shortage" % said)
+    that(said < 8, "%d lines of the log for one shortage" % said)
 
 
 def test_no_descriptors_for_the_spawner(t):
