@@ -28,6 +28,7 @@
 #define LISTENER_BACKLOG 4096
 #define LISTENER_ACCEPTS 32 /* a turn */
 #define LISTENER_REST_MS 100
+#define LISTENER_TELL_MS 60000
 
 struct listener {
 	struct server *server;
@@ -37,8 +38,9 @@ struct listener {
 	char *path;  /* of a socket file of our own */
 	struct event *event;
 	struct event *rest;
-	bool full;     /* [limits] connections is reached, and it has been said */
-	bool short_of; /* descriptors, as well */
+	bool short_of; /* descriptors, as has been said */
+	unsigned n_refused;
+	int64_t told_ms; /* of them, monotonic */
 };
 
 /* ---- accepting ------------------------------------------------------------------------------------------------------------- */
@@ -58,6 +60,19 @@ listener_admit_local(struct listener *listener, int fd, enum role *ret_role, cha
 	snprintf(owner, size, "uid:%u", (unsigned)cred.uid);
 }
 
+/* Not each: whoever can connect could fill the log. */
+static void
+listener_tell_refused(struct listener *listener)
+{
+	int64_t now_ms = loop_mono_ms();
+
+	listener->n_refused++;
+	if (listener->n_refused > 1 && now_ms - listener->told_ms < LISTENER_TELL_MS)
+		return;
+	log_warning("[limits] connections is reached: a connection is refused, the %u. since the start", listener->n_refused);
+	listener->told_ms = now_ms;
+}
+
 static void
 listener_admit(struct listener *listener, int fd)
 {
@@ -66,14 +81,12 @@ listener_admit(struct listener *listener, int fd)
 	char owner[128] = "";
 	int one = 1;
 
-	if (sessions_count(listener->sessions) >= (unsigned)listener->server->config->limit_connections) {
-		if (!listener->full)
-			log_warning("[limits] connections is reached: connections are refused");
-		listener->full = true;
+	if (sessions_count(listener->sessions) >= (unsigned)listener->server->config->limit_connections &&
+	    !sessions_drop_stranger(listener->sessions)) {
+		listener_tell_refused(listener);
 		close(fd);
 		return;
 	}
-	listener->full = false;
 	if (listener->local)
 		listener_admit_local(listener, fd, &role, owner, sizeof(owner));
 	else

@@ -514,6 +514,22 @@ sessions_count(const struct sessions *sessions)
 	return sessions->n;
 }
 
+bool
+sessions_drop_stranger(struct sessions *sessions)
+{
+	struct session *session;
+
+	while ((session = TAILQ_FIRST(&sessions->strangers)) != NULL) {
+		if (session->peer.role == ROLE_NONE) {
+			log_debug("a connection that has not said yet who it is makes room for another");
+			session_die(session);
+			return true;
+		}
+		session_is_known(session);
+	}
+	return false;
+}
+
 unsigned
 sessions_close_revoked(struct sessions *sessions)
 {

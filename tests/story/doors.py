@@ -340,6 +340,35 @@ def test_a_program_that_is_set_uid(t):
             eq(c.run("exec", {"argv": [t.path("whoami"), flag]}, limits=limits)["result"]["stdout"], "%d\n" % t.uid)
 
 
+def test_strangers_make_room(t):
+    """Who has not said who it is takes no place from others: the one that is silent for longest makes room."""
+    d, connect = serve(t, tokens_text(TOKENS), config={"limits": {"connections": "20"}})
+    strangers = [connect() for _ in range(20)]
+    for one in strangers:
+        one.call("ping")
+    eq(t.client().call("ping"), "pong", "the operator comes in")
+    strangers[0].ended()
+    bob = connect("token-of-bob")
+    strangers[1].ended()
+    for _ in range(30):
+        strangers.append(connect())
+    strangers[-1].call("ping")
+    eq(bob.run("noop", [1])["result"], [1])
+    eq(t.daemons[0].log().count("is refused"), 0)
+
+
+def test_refusals_are_told_once(t):
+    """When all places are taken by those who are known, many who come in vain are one line of the log."""
+    d, _ = serve(t, config={"limits": {"connections": "5"}})
+    known = [t.client() for _ in range(5)]
+    for one in known:
+        one.call("ping")
+    for _ in range(10):
+        t.client().ended()
+    known[0].call("ping")
+    eq(d.log().count("[limits] connections is reached"), 1)
+
+
 # ---- TLS
 
 
