@@ -110,7 +110,13 @@ answer_release(struct dispatch *dispatch, struct store_release *release)
 		answer_tell_cancelled(dispatch, job->spec->id, loop_wall_ms(), release->seq);
 		dispatch_step(dispatch, job, FSM_E_CANCELLED);
 		return;
-	default:
+	case STORE_FENCED:
+	case STORE_DUPLICATE:
+	case STORE_KEY_CONFLICT:
+	case STORE_NO_PARENT:
+	case STORE_REQUESTED:
+	case STORE_ENDED:
+	case STORE_NOT_FOUND:
 		log_error("job=%lld: the store does not know the attempt that is to be tried again", (long long)job->spec->id);
 		answer_uncount(dispatch, job);
 		dispatch_step(dispatch, job, FSM_E_FENCED);

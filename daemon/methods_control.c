@@ -62,14 +62,24 @@ cancel_answered(int64_t id, enum store_answer answer, enum store_verdict verdict
 	struct picked_job *job = picked_find(&cancel->picked, id);
 
 	cancel->in_flight--;
-	if (answer == STORE_CANCELLED || answer == STORE_REQUESTED) {
+	switch (answer) {
+	case STORE_CANCELLED:
+	case STORE_REQUESTED:
 		job->done = cancel->some = true;
 		job->was = answer == STORE_CANCELLED ? JOB_PENDING : JOB_RUNNING;
-	} else if (answer == STORE_FENCED) {
+		break;
+	case STORE_FENCED:
 		job->refused = cancel->failed = methods_verdict_code(verdict);
 		snprintf(cancel->reason, sizeof(cancel->reason), "%s", reason);
-	} else {
+		break;
+	case STORE_OK:
+	case STORE_DUPLICATE:
+	case STORE_KEY_CONFLICT:
+	case STORE_NO_PARENT:
+	case STORE_ENDED:
+	case STORE_NOT_FOUND:
 		cancel->raced = true; /* it has ended meanwhile, or is gone */
+		break;
 	}
 	if (!cancel->asking)
 		cancel_ask(cancel);
