@@ -270,6 +270,8 @@ await_collected(int error, const char *reason, void *arg)
 	await->roster.gather = NULL;
 	if (error != 0) {
 		request_fail(await_end(await), RPC_INTERNAL, "%s", reason);
+	} else if (reply->too_large && await->run) {
+		request_fail_too_large(await_end(await));
 	} else if (reply->too_large) {
 		request_fail(await_end(await), RPC_TOO_LARGE, "the reply is longer than [limits] message: use fields, or jobs:false");
 	} else if (await->run && reply->n_done == 0) {
@@ -352,6 +354,7 @@ await_run(struct request *request, int64_t id, int64_t wait_ms, bool fresh)
 	if (await == NULL)
 		return;
 	await->run = true;
+	request->accepted = id;
 	if (fresh) {
 		roster_start_fresh(&await->roster, &await_calls, request, id);
 		return;

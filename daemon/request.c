@@ -15,6 +15,7 @@
 
 #define BATCH_MAX 1000
 #define VALUES_MAX 100000
+#define REPLY_SHORT 1024 /* a result that finds room in any batch: it tells what was accepted, or the number of a watch */
 
 /* The replies of one batch, gathered until the last is there. */
 struct reply_batch {
@@ -194,14 +195,40 @@ request_send(struct request *request, struct text *text)
 }
 
 void
+request_fail_too_large(struct request *request)
+{
+	long long max = (long long)request->server->config->limit_message;
+	struct text data = {0};
+	char message[192];
+
+	if (request->accepted == 0) {
+		request_fail(request, RPC_TOO_LARGE, "the reply is longer than [limits] message (%lld bytes): ask for fewer jobs or with `fields`", max);
+		return;
+	}
+	snprintf(message, sizeof(message),
+	    "job %lld was accepted, but its object does not fit into [limits] message (%lld bytes): ask for it with `fields`",
+	    (long long)request->accepted, max);
+	text_printf(&data, ",\"id\":%lld", (long long)request->accepted);
+	request_fail_data(request, RPC_OUTCOME_UNKNOWN, message, text_span(&data));
+	text_done(&data);
+}
+
+static bool
+request_has_room(const struct request *request, size_t len)
+{
+	size_t max = (size_t)request->server->config->limit_message;
+
+	return len <= REPLY_SHORT || len + (request->batch != NULL ? request->batch->text.len : 0) <= max;
+}
+
+void
 request_reply(struct request *request, struct text *result)
 {
 	struct text text = {0};
-	size_t max = (size_t)request->server->config->limit_message;
 
-	if (result->len > max || (request->batch != NULL && request->batch->text.len + result->len > max)) {
+	if (!request_has_room(request, result->len)) {
 		text_done(result);
-		request_fail(request, RPC_TOO_LARGE, "the reply is longer than [limits] message (%zu bytes): ask for fewer jobs or with `fields`", max);
+		request_fail_too_large(request);
 		return;
 	}
 	text_room(&text, result->len + 64);
@@ -216,6 +243,7 @@ request_reply(struct request *request, struct text *result)
 void
 request_reply_hooked(struct request *request, struct text *result, struct reply_hook *hook)
 {
+	assert(result->len <= REPLY_SHORT); /* else an error would go out in its place, and the hook be called all the same */
 	request->hook = hook;
 	request_reply(request, result);
 }

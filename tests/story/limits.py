@@ -2,6 +2,7 @@
 Limits: at each of them the answer is busy or too_large, what was accepted is kept, and there is room again afterwards.
 """
 
+import json
 import os
 
 from harness import Closed, Failed, Refused, eq, options, process, refused, that, wait_for, within
@@ -112,6 +113,33 @@ def test_selection(t):
     refused("too_large", c.call, "await", ids=["1-150"])
     refused("too_large", c.call, "status", ids=["1-60", "50-100"])
     eq(len(c.call("status", ids=["1-100"], fields=[])), 100)
+
+
+def test_a_full_batch(t):
+    """Where other replies have used up a batch's room, what was accepted is still told, and a watch has its number."""
+    _, c = t.serve(config={"limits": {"message": "4K"}})
+    ident = c.submit("noop", ["x" * 1000], delay=3600)
+    c.send("status", id=ident)
+    rest = len(c.line()) - 1000
+    full = c.submit("noop", ["x" * (4096 - rest)], delay=3600)
+    asked = [{"jsonrpc": "2.0", "id": n, "method": method, "params": params} for n, (method, params) in enumerate((
+        ("status", {"id": full}), ("watch", {"id": ident, "fields": []}), ("submit", {"task": "noop"}),
+        ("run", {"task": "noop", "args": ["y" * 2200]})))]
+    c.raw(json.dumps(asked).encode() + b"\n")
+    replies = {reply["id"]: reply for reply in c.message()}
+    watch = replies[1]["result"]["watch"]
+    eq(replies[2]["result"]["id"], full + 1)
+    eq(replies[3]["error"]["data"], {"code": "outcome_unknown", "id": full + 2})
+    eq(c.call("status", id=full + 2, fields=["state"])["state"], "succeeded")
+    c.call("cancel", id=ident)
+    eq(c.message()["params"], {"watch": watch, "event": "finished", "job": {"id": ident}})
+
+
+def test_a_run_whose_job_is_too_long(t):
+    """A run whose job object does not fit into a reply was no refusal: the job is there, and its id is told."""
+    _, c = t.serve(config={"limits": {"message": "4K"}})
+    error = refused("outcome_unknown", c.call, "run", task="noop", args=["y" * 3000])
+    eq(c.call("status", id=error["data"]["id"], fields=["state"])["state"], "succeeded")
 
 
 def test_connections(t):
