@@ -122,9 +122,9 @@ def sampled(daemon, run, folder):
     run()
     sampler.terminate()
     sampler.wait()
-    subprocess.run(["perf", "report", "-i", data, "--stdio", "--sort", "comm,dso,symbol", "--percent-limit", "0.7",
-                    "-q"],
-                   stderr=subprocess.DEVNULL, check=False)
+    for sort, limit in (("comm,dso", "0.5"), ("comm,dso,symbol", "0.7")):
+        subprocess.run(["perf", "report", "-i", data, "--stdio", "--sort", sort, "--percent-limit", limit, "-q"],
+                       stderr=subprocess.DEVNULL, check=False)
 
 
 def where(given):
