@@ -126,6 +126,12 @@ static void map_retry_later(struct map *map)
 	map->retry_ms = map_now_ms() + (int64_t)(seconds * 1000);
 }
 
+/* In order: so many have ended as failures that nothing behind them is wanted. */
+static bool map_has_seen_enough(const struct map *map)
+{
+	return map->max_fails > 0 && map->seen_failed >= map->max_fails;
+}
+
 void map_take_submitted(struct map *map, int code, const char *result)
 {
 	struct span reply;
@@ -136,6 +142,9 @@ void map_take_submitted(struct map *map, int code, const char *result)
 		map_retry_later(map);
 		return;
 	}
+	/* The input was closed while this was on its way: it is not missed. */
+	if (code == FUT_E_BUSY && map_has_seen_enough(map))
+		return;
 	if (code < 0) {
 		/* What was accepted before is seen to its end; the status tells that it was not all. */
 		if (map->end == MAP_GOES_ON)
@@ -154,7 +163,7 @@ void map_take_submitted(struct map *map, int code, const char *result)
 		map_stop(map, map->end);
 		return;
 	}
-	if (map->max_fails > 0 && map->seen_failed >= map->max_fails) {
+	if (map_has_seen_enough(map)) {
 		map_cancel_behind(map, map->last_failed);
 		return;
 	}

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 from harness import contains, eq, that, wait_for, within
@@ -87,6 +88,60 @@ def test_fail_fast(t):
     told = c.call("await", filter={}, wait=0, jobs=False)["counts"]
     eq((told["pending"], told["running"], told["failed"]), (0, 0, 1))
     that(told["cancelled"] >= 40, "%r" % told)
+
+
+class Scripted:
+    """The daemon's side of one connection, played by the story: what comes is taken in turn, and answered when it pleases."""
+
+    def __init__(self, t):
+        self.path = t.path("scripted")
+        self.door = t.keep(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        self.door.bind(self.path)
+        t.hand_over(self.path)
+        self.door.listen()
+        self.door.settimeout(within(30))
+        self.t = t
+
+    def accept(self):
+        connection = self.t.keep(self.door.accept()[0])
+        connection.settimeout(within(30))
+        self.lines, self.connection = connection.makefile("r", encoding="utf-8"), connection
+
+    def next(self, *methods):
+        request = json.loads(self.lines.readline())
+        that(request["method"] in methods, "%r" % request)
+        return request
+
+    def say(self, **message):
+        self.connection.sendall(json.dumps(dict(message, jsonrpc="2.0")).encode() + b"\n")
+
+    def answer(self, request, result):
+        self.say(id=request["id"], result=result)
+
+
+def test_busy_after_it_was_given_up(t):
+    """A batch that is refused as busy when too many have failed already is not missed: the status is that of the failures."""
+    s = Scripted(t)
+    job = {"id": 1, "task": "noop", "state": "failed", "error": {"type": "TaskError", "message": "no"}, "result": None, "args": [1]}
+    child = t.ctl_start("map", "noop", "--max-fails", "1", env={"FUTURED_SOCKET": s.path}, socket_option=False, stdin=subprocess.PIPE)
+    s.accept()
+    s.answer(s.next("hello"), {"server": "futured", "version": "0", "protocol": 1, "owner": "uid:1", "role": "operator"})
+    child.stdin.write(b"1\n")
+    child.stdin.flush()
+    s.answer(s.next("tasks"), [{"task": "noop", "lane": "cpu", "idempotent": True, "pure": True, "doc": "", "params": []}])
+    s.answer(s.next("map"), {"first": 1, "count": 1})
+    asked = {request["method"]: request for request in (s.next("watch", "await"), s.next("watch", "await"))}
+    s.answer(asked["watch"], {"watch": 1, "count": 1})
+    child.stdin.write(b"2\n")
+    child.stdin.flush()
+    late = s.next("map")
+    s.say(method="event", params={"watch": 1, "event": "finished", "job": {"id": 1, "state": "failed"}})
+    s.say(id=late["id"], error={"code": -32004, "message": "full", "data": {"code": "busy", "retry_after": 1}})
+    s.answer(asked["await"], {"timed_out": False, "counts": {"failed": 1}, "done": [job], "not_done": []})
+    s.answer(s.next("status"), [job])
+    told = t.finish_ctl(child, seconds=30)
+    eq(told.status, 1, "%r" % told)
+    that("full" not in told.err, "%r" % told)
 
 
 def test_max_fails(t):
