@@ -6,7 +6,7 @@ and all is as before once there is room.
 import os
 import resource
 
-from harness import contains, eq, error_of, process, that, wait_for, within
+from harness import contains, eq, error_of, options, process, that, wait_for, within
 
 
 def limit(pid, which, soft):
@@ -79,6 +79,7 @@ def test_no_process_for_a_command(t):
     eq((job["result"]["stdout"], job["usage"]["worker"]), ("ran\n", worker))
 
 
+@options(root=True)
 def test_no_descriptors(t):
     """Without descriptors new connections wait and the daemon does not spin; those there are served; then all are answered."""
     d, c = t.serve()
@@ -121,6 +122,7 @@ def test_no_descriptors_for_the_spawner(t):
         eq((job["result"]["stdout"], job["attempt"]), ("ran\n", 1))
 
 
+@options(root=True)
 def test_a_storm(t):
     """Workers that are killed, commands that flee, cancels, time-outs, clients that leave amid it: no descriptor and no zombie is left."""
     d, c = t.serve(workers=2, config={"daemon": {"grace": "0"}})
