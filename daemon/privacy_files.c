@@ -225,7 +225,13 @@ privacy_open(const char *path)
 	if (held < 0)
 		return -1;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", held);
-	fd = privacy_is_open_to_all(held, link) ? open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY) : PRIVACY_KEPT;
+	errno = 0;
+	if (privacy_is_open_to_all(held, link))
+		fd = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) /* it could not be asked */
+		fd = -1;
+	else
+		fd = PRIVACY_KEPT;
 	error = errno;
 	close(held);
 	errno = error;

@@ -4,15 +4,27 @@ and all is as before once there is room.
 """
 
 import os
+import re
 import resource
 
 from harness import contains, eq, error_of, options, process, that, wait_for, within
 
 
 def limit(pid, which, soft):
-    """Sets the soft limit of a process that runs, or puts it back to the hard one."""
-    hard = resource.prlimit(pid, which)[1]
-    resource.prlimit(pid, which, (hard if soft is None else soft, hard))
+    """Sets the soft limit of a process that runs, or puts it back to the hard one. By its own user: root may lack the right."""
+    status = process.read(pid, "status").decode()
+    uid, gid = (int(re.search(r"^%s:\s+(\d+)" % name, status, re.MULTILINE).group(1)) for name in ("Uid", "Gid"))
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            hard = resource.prlimit(pid, which)[1]
+            resource.prlimit(pid, which, (hard if soft is None else soft, hard))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    eq(os.waitpid(child, 0)[1], 0, "the limit is set")
 
 
 def ticks(pid):
