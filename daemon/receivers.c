@@ -59,6 +59,18 @@ receivers_may(struct receivers *receivers, uint64_t origin, int64_t now_ms)
 	return true;
 }
 
+int64_t
+receivers_rest_ms(struct receivers *receivers, uint64_t origin, int64_t now_ms)
+{
+	const struct receiver *receiver = receivers_find(receivers, origin);
+
+	if (receiver == NULL)
+		return 0;
+	if (receiver->probing)
+		return RECEIVERS_FIRST_MS;
+	return now_ms < receiver->until_ms ? receiver->until_ms - now_ms : 0;
+}
+
 void
 receivers_note(struct receivers *receivers, uint64_t origin, bool reached, int64_t now_ms)
 {

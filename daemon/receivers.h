@@ -26,6 +26,8 @@ struct receivers {
 uint64_t receivers_origin(const char *url);
 /* Whether something may be sent there; if so, receivers_note() follows when it is known what came of it. */
 bool receivers_may(struct receivers *receivers, uint64_t origin, int64_t now_ms);
+/* In how many milliseconds it is worth asking again; 0: now. */
+int64_t receivers_rest_ms(struct receivers *receivers, uint64_t origin, int64_t now_ms);
 /*
  * reached: it has answered, whatever. After its first failure it is left alone for less than half a second, which is
  * doubled for each further one, up to a minute.

@@ -26,7 +26,9 @@
 #define WEBHOOK_AT_ONCE    16
 #define WEBHOOK_BYTES      ((size_t)4 << 20) /* of job objects under way; one alone may be longer */
 #define WEBHOOK_TRIES      40                /* about a day, with the longest pause of an hour */
+#define WEBHOOK_LONGEST_MS INT64_C(86400000) /* one that is put off all the time */
 #define WEBHOOK_BACKOFF_MS 1000
+#define WEBHOOK_PAUSE_MAX_MS 3600000
 #define WEBHOOK_STORE_MS   1000              /* until the store is asked again that could not */
 #define WEBHOOK_FAR_MS     (60 * 1000)       /* the wall clock may be set: look again after this */
 
@@ -108,16 +110,39 @@ hook_settle(struct hook *hook, int64_t run_at_ms)
 }
 
 static void
+hook_give_up(struct hook *hook, const char *why)
+{
+	hook->webhooks->stats.failed++;
+	log_warning("job=%lld: its webhook is given up after %d tries: %s", (long long)hook->what.id, hook->what.tries, why);
+	hook_settle(hook, SPEC_NONE);
+}
+
+/*
+ * It has not been tried: its turn comes when the receiver may be asked again, but the longer it has waited the less often it
+ * asks, for each asking is written.
+ */
+static void
+hook_put_off(struct hook *hook, int64_t waited_ms)
+{
+	int64_t pause_ms = receivers_rest_ms(&hook->webhooks->receivers, hook->receiver, loop_mono_ms());
+
+	if (waited_ms >= WEBHOOK_LONGEST_MS) {
+		hook_give_up(hook, "the receiver answers nobody");
+		return;
+	}
+	if (pause_ms < waited_ms)
+		pause_ms = waited_ms < WEBHOOK_PAUSE_MAX_MS ? waited_ms : WEBHOOK_PAUSE_MAX_MS;
+	hook_settle(hook, loop_wall_ms() + pause_ms);
+}
+
+static void
 hook_fail(struct hook *hook, const char *why)
 {
-	struct webhooks *webhooks = hook->webhooks;
 	long long id = hook->what.id;
 	int64_t pause_ms;
 
 	if (++hook->what.tries >= WEBHOOK_TRIES) {
-		webhooks->stats.failed++;
-		log_warning("job=%lld: its webhook is given up after %d tries: %s", id, hook->what.tries, why);
-		hook_settle(hook, SPEC_NONE);
+		hook_give_up(hook, why);
 		return;
 	}
 	pause_ms = dispatch_backoff(WEBHOOK_BACKOFF_MS, hook->what.tries);
@@ -192,7 +217,7 @@ hook_begin(struct hook *hook, const struct store_row *row)
 	if (receivers_may(&webhooks->receivers, hook->receiver, loop_mono_ms()))
 		hook_post(hook, row);
 	else
-		hook_fail(hook, "the receiver did not answer others just now");
+		hook_put_off(hook, loop_wall_ms() - row->finished_ms);
 }
 
 void

@@ -358,6 +358,27 @@ def test_given_up(t):
     that("job=%d: its webhook is given up after 40 tries" % job["id"] in d.log(), "the log tells it: %s" % d.log())
 
 
+def test_skipped_is_not_tried(t):
+    """Those that are put off because the receiver did not answer others have not been tried: they are told once it is up."""
+    port, n = t.free_port(), 40
+    d, c = t.serve()
+    for i in range(n):
+        c.run("noop", [i], webhook="http://127.0.0.1:%d/done" % port)
+    wait_for(lambda: c.call("stats")["webhooks"]["pending"] == n, "they wait")
+    d.stop()
+    with sqlite3.connect(os.path.join(d.state, "futured.db")) as db:
+        eq(db.execute("UPDATE webhook SET tries = 39, run_at = 0").rowcount, n)
+    db.close()
+    d.start()
+    c = t.client()
+    wait_for(lambda: c.call("stats")["webhooks"]["failed"] > 0, "the first have had their last try")
+    receiver = Receiver(t, port=port)
+    settled(c)
+    told = c.call("stats")["webhooks"]
+    eq((told["sent"] + told["failed"], told["sent"]), (n, len(receiver.messages)))
+    that(told["sent"] > 0, "%d were given up: at most sixteen at once and one at a time have been tried" % told["failed"])
+
+
 def test_redirects(t):
     """A redirect is followed, still as a POST."""
     receiver, other = Receiver(t), Receiver(t)

@@ -41,6 +41,19 @@ START_TEST(one_try_at_a_time)
 }
 END_TEST
 
+START_TEST(when_to_come_again)
+{
+	receivers = (struct receivers){0};
+	ck_assert_int_eq(receivers_rest_ms(&receivers, 1, 1000), 0);
+	receivers_note(&receivers, 1, false, 1000);
+	ck_assert_int_eq(receivers_rest_ms(&receivers, 1, 1000), 400);
+	ck_assert_int_eq(receivers_rest_ms(&receivers, 1, 1399), 1);
+	ck_assert_int_eq(receivers_rest_ms(&receivers, 1, 1400), 0);
+	ck_assert(receivers_may(&receivers, 1, 1400));
+	ck_assert_int_eq(receivers_rest_ms(&receivers, 1, 9999), 400); /* what comes of the try is not known yet */
+}
+END_TEST
+
 START_TEST(no_longer_than_a_minute)
 {
 	int64_t now_ms = 0;
@@ -77,6 +90,7 @@ main(void)
 
 	tcase_add_test(tests, origins);
 	tcase_add_test(tests, one_try_at_a_time);
+	tcase_add_test(tests, when_to_come_again);
 	tcase_add_test(tests, no_longer_than_a_minute);
 	tcase_add_test(tests, of_bounded_size);
 	suite_add_tcase(suite, tests);
