@@ -97,6 +97,8 @@ def compile_programs(folder):
     shutil.copytree(os.path.join(HERE, "programs"), folder, ignore=shutil.ignore_patterns("__pycache__"),
                     dirs_exist_ok=True)
     compiler = os.environ.get("CC") or "cc"
+    if shutil.which(compiler.split()[0]) is None:
+        sys.exit("bench.py: no compiler %s for the bench's own programs: install one, or name it in $CC" % compiler)
     for name, libraries in COMPILED.items():
         if name in HEADERS and subprocess.run(
                 compiler.split() + ["-E", "-xc", "-", "-o", os.devnull],

@@ -14,9 +14,9 @@ import threading
 import time
 
 from harness import Client, eq, process, that
-from kit.runner import figure, own_s
+from kit.runner import figure
 
-from .measures import idle, memory_kib
+from .measures import idle, memory_kib, waiting_cpu
 
 FULL, NORMAL = "fsync before the reply", "no fsync: survives a crash of the daemon, not of the machine"
 NAME = "futured"
@@ -277,12 +277,10 @@ def waiters(bench):
         data = request(1, "await", '{"ids":[%d],"jobs":false}' % ident) + request(2, "ping", "{}")
         found = many_clients(daemon.socket, count, data)
         more = memory_kib(daemon.pid) - before
-        spent, began = own_s(daemon.pid), time.monotonic()
-        time.sleep(2)
-        spent, took = own_s(daemon.pid) - spent, time.monotonic() - began
+        spent = waiting_cpu(daemon.pid)
         for wire in found:
             wire.close()
-    return {"memory": more / count, "cpu": 100 * spent / took}
+    return {"memory": more / count, "cpu": spent}
 
 
 @figure("idle", "futured.full", NAME, "after one job", FULL)

@@ -4,6 +4,7 @@ import os
 import time
 
 from harness import process
+from kit.runner import own_s
 
 SETTLE_S, WATCH_S = 1.5, 2.0
 
@@ -27,6 +28,14 @@ def switches(pids):
                 if b"ctxt_switches" in line:
                     total += int(line.split()[1])
     return total
+
+
+def waiting_cpu(pid):
+    """The CPU time of the process and all below it while its clients wait, in hundredths of a core."""
+    time.sleep(SETTLE_S)
+    spent, began = own_s(pid), time.monotonic()
+    time.sleep(WATCH_S)
+    return 100 * (own_s(pid) - spent) / (time.monotonic() - began)
 
 
 def idle(pids):
