@@ -189,7 +189,7 @@ static void explain_capacity(struct explain *explain)
 
 static void explain_ready(struct explain *explain)
 {
-	text_add_string(&explain->sentence, "is the next of its line: it starts as soon as there is a place for it");
+	text_add_string(&explain->sentence, "is about to start: there is a place for it");
 }
 
 static const struct {
