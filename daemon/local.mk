@@ -17,6 +17,10 @@ libdaemon_la_SOURCES = \
 	daemon/base64.h \
 	daemon/birth.c \
 	daemon/birth.h \
+	daemon/birth_config.c \
+	daemon/birth_drain.c \
+	daemon/birth_parts.c \
+	daemon/birth_private.h \
 	daemon/capture.c \
 	daemon/capture.h \
 	daemon/cgroup.c \
