@@ -84,20 +84,27 @@ line_bucket_for(struct line *line, int32_t priority)
 	return made;
 }
 
+/* By id. Looks from both ends: new jobs belong to the back, those that come back to the front. */
+static void
+line_insert_by_id(struct job_list *jobs, struct job *job)
+{
+	struct job *back = TAILQ_LAST(jobs, job_list), *front = TAILQ_FIRST(jobs);
+	int64_t id = job->spec->id;
+
+	for (; back != NULL && back->spec->id > id && front->spec->id < id; front = TAILQ_NEXT(front, link))
+		back = TAILQ_PREV(back, job_list, link);
+	if (back == NULL)
+		TAILQ_INSERT_HEAD(jobs, job, link);
+	else if (back->spec->id < id)
+		TAILQ_INSERT_AFTER(jobs, back, job, link);
+	else
+		TAILQ_INSERT_BEFORE(front, job, link);
+}
+
 static void
 line_insert(struct line *line, struct job *job)
 {
-	struct line_bucket *bucket = line_bucket_for(line, job->spec->priority);
-	struct job *before;
-
-	TAILQ_FOREACH_REVERSE(before, &bucket->jobs, job_list, link) {
-		if (before->spec->id < job->spec->id)
-			break;
-	}
-	if (before != NULL)
-		TAILQ_INSERT_AFTER(&bucket->jobs, before, job, link);
-	else
-		TAILQ_INSERT_HEAD(&bucket->jobs, job, link);
+	line_insert_by_id(&line_bucket_for(line, job->spec->priority)->jobs, job);
 	job->where = JOB_IN_WINDOW;
 	job->line = line;
 	line->n++;
