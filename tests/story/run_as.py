@@ -11,9 +11,9 @@ from harness import Client, contains, eq, error_of, options, process, refused, t
 
 ANN, BOB = pwd.getpwnam("games"), pwd.getpwnam("nobody")  # any two that every system has, and that are not root
 CONFIG = {"listen": {"unix_mode": "0666"}, "exec": {"run_as": "owner"}, "tasks": {"user": "exec"}}
-
-
 CAPABILITIES = "-all,+setuid,+setgid,+kill,+chown,+sys_ptrace,+dac_read_search"  # as in conf/run-as-owner.conf
+
+MISSING = process.lacks("setuid", "setgid", "kill", "chown", "sys_ptrace", "dac_read_search", "setpcap")
 
 
 def make(t, config=None, capabilities=CAPABILITIES, **how):
@@ -48,7 +48,7 @@ def ids(pid):
     return [{int(one) for one in words[name].split()} for name in ("Uid", "Gid")]
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_who_it_is(t):
     """A command is its owner in every way: uid, gid, groups, environment, no capability; in all lanes and with limits."""
     serve(t)
@@ -65,7 +65,7 @@ def test_who_it_is(t):
     eq(out(t.client(), "id -u; echo $USER").split(), ["0", "root"], "root is an owner as any other")
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_what_it_may(t):
     """It reads, writes, enters and signals what its owner may, and nothing of the daemon's; its output stays the daemon's."""
     d = serve(t)
@@ -104,7 +104,7 @@ print("end")
 """
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_no_way_back(t):
     """Neither a set-uid program nor any call makes it root again, or anybody else."""
     serve(t)
@@ -115,7 +115,7 @@ def test_no_way_back(t):
     eq(out(c, "%s -u; python3 %s" % (t.path("whoami"), t.path("try"))), "%d\nend\n" % ANN.pw_uid)
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_its_tree_is_ended(t):
     """Cancel ends the whole tree of another user, who ignores TERM and leaves group and session; the supervisor lives on."""
     d = serve(t)
@@ -137,7 +137,7 @@ def test_its_tree_is_ended(t):
     eq(d.ended(), False)
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_it_cannot_end_its_supervisor(t):
     """A command signals neither its supervisor nor a command of another user."""
     serve(t, workers=2)
@@ -163,7 +163,7 @@ while True:
 """
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_whoever_stops_its_own(t):
     """A user who stops its own commands, also as they are born, holds them up but no worker: cancel ends each of them."""
     d = serve(t, workers=2)
@@ -192,7 +192,7 @@ def test_whoever_stops_its_own(t):
     c.call("cancel", id=stopper, grace=0)
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_after_a_crash(t):
     """Whose a command is holds over a crash: what ran as a user is dead, and the next attempt is the same user's."""
     d = serve(t)
@@ -212,7 +212,7 @@ def test_after_a_crash(t):
     process.wait_end_of_pipe(reader, 20)
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_owners_that_are_no_users(t):
     """Who comes by token is no Unix user: refused, with the reason, and what it had submitted before fails with it."""
     tokens = t.write("tokens", doors.tokens_text(doors.TOKENS))
@@ -241,7 +241,7 @@ def test_owners_that_are_no_users(t):
              "the user with uid 20996, its owner, cannot be looked up")
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_retry_by_root(t):
     """Whoever has a job done again, it is its owner who runs it."""
     serve(t)
@@ -260,7 +260,7 @@ def test_not_without_root(t):
     contains(d.log(), "[exec] run_as = owner needs a daemon that root has started")
 
 
-@options(root=True)
+@options(root=True, missing=MISSING)
 def test_not_with_tasks_that_stay_root(t):
     """Nor one that lets users read files with root's rights, or that lacks what it needs to end a command."""
     d = make(t, config=dict(CONFIG, tasks={"user": "exec file.read"}))

@@ -4,6 +4,7 @@ Processes as /proc shows them: who is whose child, what holds what, what is gone
 
 import ctypes
 import os
+import re
 import select
 import signal
 import time
@@ -13,6 +14,8 @@ from .check import Failed, after, within
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
+
+CAPABILITIES = {"chown": 0, "dac_read_search": 2, "kill": 5, "setgid": 6, "setuid": 7, "setpcap": 8, "sys_ptrace": 19, "sys_admin": 21}
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -29,6 +32,13 @@ def read(pid, name):
             return file.read()
     except OSError:
         return b""
+
+
+def lacks(*names):
+    """Which of these capabilities we have not, as the option `missing` of a story wants it; None: we have them all, or are not root."""
+    held = int(re.search(rb"^CapEff:\s+([0-9a-f]+)", read("self", "status"), re.MULTILINE).group(1), 16)
+    missing = [name for name in names if not held >> CAPABILITIES[name] & 1]
+    return "the capabilities " + ", ".join(missing) if missing and os.geteuid() == 0 else None
 
 
 def stat(pid):
