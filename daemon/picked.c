@@ -11,7 +11,7 @@
 #include "daemon/mem.h"
 #include "daemon/server.h"
 
-#define PICKED_REPLY_BYTES 80 /* of one job in the reply, at the most */
+#define PICKED_REPLY_BYTES 96 /* of one job in the reply, at the most */
 
 void
 picked_done(struct picked *picked)
@@ -127,11 +127,10 @@ static void
 picked_surveyed(int error, const char *reason, void *arg)
 {
 	struct picked *picked = arg;
-	size_t max = (size_t)picked->request->server->config->limit_message;
 
 	if (error != 0)
 		request_fail(picked->request, RPC_INTERNAL, "%s", reason);
-	else if (picked_count(picked) > max / PICKED_REPLY_BYTES)
+	else if (picked_count(picked) > request_room(picked->request) / PICKED_REPLY_BYTES)
 		request_fail(picked->request, RPC_TOO_LARGE, "the reply would be longer than [limits] message: name fewer jobs at a time");
 	else if (picked_check_unknown(picked->request, &picked->selection, picked_knows, picked, picked->n > 0)) {
 		picked->ready(picked);
@@ -222,6 +221,7 @@ picked_reply(struct picked *picked, void (*write)(struct text *text, const struc
 		memmove(result.at, result.at + 1, result.len - 2);
 		result.len -= 2;
 	}
+	picked->request->changed = true;
 	request_reply(picked->request, &result);
 	picked->release(picked);
 }

@@ -164,7 +164,8 @@ privacy_has_name_in(const struct privacy_folder *folder, const struct stat *file
 		return true;
 	has = fstat(dirfd(entries), &stat) < 0 || !privacy_same(&stat, &folder->stat);
 	while (!has && (entry = readdir(entries)) != NULL)
-		has = fstatat(dirfd(entries), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) == 0 && privacy_same(&stat, file);
+		has = entry->d_ino == file->st_ino && fstatat(dirfd(entries), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    privacy_same(&stat, file);
 	closedir(entries);
 	return has;
 }

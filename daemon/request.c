@@ -201,6 +201,10 @@ request_fail_too_large(struct request *request)
 	struct text data = {0};
 	char message[192];
 
+	if (request->changed) {
+		request_fail(request, RPC_OUTCOME_UNKNOWN, "it was done, but what came of each job does not fit beside the rest of the batch: ask for their status");
+		return;
+	}
 	if (request->accepted == 0) {
 		request_fail(request, RPC_TOO_LARGE, "the reply is longer than [limits] message (%lld bytes): ask for fewer jobs or with `fields`", max);
 		return;
@@ -213,12 +217,13 @@ request_fail_too_large(struct request *request)
 	text_done(&data);
 }
 
-static bool
-request_has_room(const struct request *request, size_t len)
+size_t
+request_room(const struct request *request)
 {
 	size_t max = (size_t)request->server->config->limit_message;
+	size_t used = request->batch != NULL ? request->batch->text.len : 0;
 
-	return len <= REPLY_SHORT || len + (request->batch != NULL ? request->batch->text.len : 0) <= max;
+	return max > used && max - used > REPLY_SHORT ? max - used : REPLY_SHORT;
 }
 
 void
@@ -226,7 +231,7 @@ request_reply(struct request *request, struct text *result)
 {
 	struct text text = {0};
 
-	if (!request_has_room(request, result->len)) {
+	if (result->len > request_room(request)) {
 		text_done(result);
 		request_fail_too_large(request);
 		return;

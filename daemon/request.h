@@ -89,6 +89,7 @@ struct request {
 	struct reply_batch *batch; /* or NULL */
 	struct reply_hook *hook;   /* or NULL */
 	int64_t accepted; /* the job that it has brought about, if its reply is that job's object; 0: none */
+	bool changed;     /* jobs have been changed: what is told of them must not be an error that says they were not */
 	bool notification;
 	bool bulk;       /* its reply may be large and comes later: counted in peer->n_bulk */
 	size_t id_len;
@@ -104,7 +105,12 @@ void request_handle_line(struct peer *peer, struct span line);
 /* Each of these answers and frees the request. The first takes the content of result. */
 void request_reply(struct request *request, struct text *result);
 void request_reply_lit(struct request *request, const char *json);
-/* What request_reply() does with a reply that is too long: too_large or, where a job was accepted, outcome_unknown with its id. */
+/* How many bytes its result may have, as things are: others of its batch take their part. */
+size_t request_room(const struct request *request);
+/*
+ * What request_reply() does with a reply that is too long: too_large or, where a job was accepted, outcome_unknown with its id,
+ * or, where jobs were changed, without.
+ */
 void request_fail_too_large(struct request *request);
 /* As request_reply() with a short result, and hook->sent() is called, now or later, unless reply_hook_drop() comes before. */
 void request_reply_hooked(struct request *request, struct text *result, struct reply_hook *hook);

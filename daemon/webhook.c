@@ -52,6 +52,7 @@ struct webhooks {
 	size_t n_hooks; /* not free */
 	size_t bytes;
 	struct receivers receivers;
+	int64_t since_ms; /* monotonic: what was put off in an earlier life has not been put off here */
 	struct webhooks_stats stats;
 	/* the look under way */
 	bool looking;
@@ -126,7 +127,7 @@ hook_put_off(struct hook *hook, int64_t waited_ms)
 {
 	int64_t pause_ms = receivers_rest_ms(&hook->webhooks->receivers, hook->receiver, loop_mono_ms());
 
-	if (waited_ms >= WEBHOOK_LONGEST_MS) {
+	if (waited_ms >= WEBHOOK_LONGEST_MS && loop_mono_ms() - hook->webhooks->since_ms >= WEBHOOK_LONGEST_MS) {
 		hook_give_up(hook, "the receiver answers nobody");
 		return;
 	}
@@ -384,6 +385,7 @@ webhooks_new(const struct webhooks_config *config)
 	webhooks->config = *config;
 	webhooks->store_id = mem_text(config->store_id);
 	webhooks->config.store_id = NULL;
+	webhooks->since_ms = loop_mono_ms();
 	webhooks->timer_ms = SPEC_NONE;
 	webhooks->timer = event_new(loop_base(config->loop), -1, 0, webhooks_timer_cb, webhooks);
 	if (webhooks->timer == NULL)

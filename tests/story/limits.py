@@ -135,6 +135,33 @@ def test_a_full_batch(t):
     eq(c.message()["params"], {"watch": watch, "event": "finished", "job": {"id": ident}})
 
 
+def test_many_in_a_full_batch(t):
+    """In a batch, too, too_large says that nothing was done; what was done and finds no room any more is outcome_unknown."""
+    _, c = t.serve(config={"limits": {"message": "65536"}})
+    full = c.submit("noop", ["x" * 50000], delay=3600)
+    ids = [["%d-%d" % (first, first + 399)] for first in
+           [c.call("map", task="noop", items=[[]] * 400, delay=3600)["first"] for _ in range(2)]]
+
+    def cancelled():
+        return c.call("await", filter={}, wait=0, jobs=False)["counts"]["cancelled"]
+
+    def batch(*calls):
+        """How many of the calls that change something did."""
+        c.raw(json.dumps([{"jsonrpc": "2.0", "id": n, "method": method, "params": params}
+                          for n, (method, params) in enumerate(calls)]).encode() + b"\n")
+        codes = {reply["id"]: reply.get("error", {}).get("data", {}).get("code") for reply in c.message()}
+        that(set(codes.values()) <= {None, "too_large", "outcome_unknown"}, "%r" % codes)
+        return sum(codes[n] != "too_large" for n, (method, _) in enumerate(calls) if method != "status")
+    eq(400 * batch(("status", {"id": full}), ("cancel", {"ids": ids[0]})), cancelled())
+    before = cancelled()
+    eq(400 * batch(("status", {"id": full}), ("cancel", {"ids": ids[1]})), cancelled() - before)
+    for some in ids:
+        c.call("cancel", ids=some)
+    before = c.call("stats")["submitted"]
+    eq(400 * batch(*[("retry", {"ids": some}) for some in ids]), c.call("stats")["submitted"] - before)
+    eq(800 - 400 * batch(*[("forget", {"ids": some}) for some in ids]), cancelled())
+
+
 def test_a_run_whose_job_is_too_long(t):
     """A run whose job object does not fit into a reply was no refusal: the job is there, and its id is told."""
     _, c = t.serve(config={"limits": {"message": "4K"}})
