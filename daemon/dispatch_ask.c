@@ -136,21 +136,13 @@ dispatch_submit(struct dispatch *dispatch, const struct spec *from, const struct
 static char *
 dispatch_cancel_error(const char *by, const char *why)
 {
+	char *message = why != NULL ? mem_format("cancelled by %s: %s", by, why) : mem_format("cancelled by %s", by);
 	struct text text = {0};
 	size_t len;
 
 	text_add_lit(&text, "{\"type\":\"Cancelled\",\"message\":");
-	if (why != NULL) {
-		char *message = mem_format("cancelled by %s: %s", by, why);
-
-		text_add_quoted(&text, message);
-		free(message);
-	} else {
-		char *message = mem_format("cancelled by %s", by);
-
-		text_add_quoted(&text, message);
-		free(message);
-	}
+	text_add_quoted(&text, message);
+	free(message);
 	text_add_lit(&text, ",\"by\":");
 	text_add_quoted(&text, by);
 	text_add_lit(&text, "}");

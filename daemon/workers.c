@@ -30,7 +30,7 @@ struct workers {
 	unsigned n_slots;
 	uint32_t max_tasks;
 	bool run_as_owner;
-	int64_t failed_ms; /* when a birth failed last; 0: none has since the last tidying */
+	bool birth_failed; /* since the last tidying */
 	struct event *stall;
 	struct event *tidy;
 	bool stall_on;
@@ -307,9 +307,9 @@ workers_frame(const struct frame_header *header, struct span payload, void *arg)
 static void
 workers_birth_failed(struct workers *workers, const struct slot *slot, const char *what, int error)
 {
-	if (workers->failed_ms == 0)
+	if (!workers->birth_failed)
 		log_warning("no worker for slot %u: %s%s; trying again in a second", slot->index, what, strerror(error));
-	workers->failed_ms = loop_mono_ms();
+	workers->birth_failed = true;
 	workers_arm(workers->tidy, &workers->tidy_on, TIDY_MS);
 }
 
@@ -433,7 +433,7 @@ workers_tidy_cb(evutil_socket_t fd, short events, void *arg)
 	(void)fd;
 	(void)events;
 	workers->tidy_on = false;
-	workers->failed_ms = 0;
+	workers->birth_failed = false;
 	for (unsigned i = 0; i < workers->n_slots; i++) {
 		struct slot *slot = &workers->slots[i];
 
@@ -520,7 +520,7 @@ slot_may_go_ahead(const struct slot *slot, int64_t us)
 static bool
 slot_may_be_born(const struct slot *slot)
 {
-	return slot->pool == POOL_PROCESSES && slot->state == SLOT_EMPTY && slot->reserved == 0 && slot->workers->failed_ms == 0;
+	return slot->pool == POOL_PROCESSES && slot->state == SLOT_EMPTY && slot->reserved == 0 && !slot->workers->birth_failed;
 }
 
 static bool
