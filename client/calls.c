@@ -12,7 +12,8 @@
 
 int calls_no_memory(struct fut_client *client)
 {
-	return client_fail(client, FUT_E_MEMORY, "out of memory for a request");
+	client_fail(client, FUT_E_MEMORY, "out of memory for a request");
+	return FUT_E_MEMORY;
 }
 
 int calls_bad_reply(struct fut_client *client, const char *method)
@@ -194,8 +195,8 @@ int fut_await(struct fut_client *client, const struct fut_range *ranges, size_t 
 int fut_await_job(struct fut_client *client, int64_t id, double wait_s, struct fut_job **ret_job)
 {
 	struct fut_range range = {id, id};
-	struct fut_jobs *jobs;
-	bool timed_out;
+	struct fut_jobs *jobs = NULL;
+	bool timed_out = false;
 	int r;
 
 	r = fut_await(client, &range, 1, FUT_ALL, wait_s, &timed_out, &jobs);

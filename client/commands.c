@@ -172,6 +172,17 @@ static bool commands_means_command(const struct command *command, int argc, char
 	return false;
 }
 
+/* Of the command that runs. */
+static bool commands_has_option(const char *name)
+{
+	const struct option_spec *tables[COMMAND_TABLES_MAX + 2];
+	char word[64];
+
+	commands_list_options(commands_find(ctl.command), tables);
+	snprintf(word, sizeof(word), "--%s", name);
+	return options_match(tables, word) != NULL;
+}
+
 static int commands_run(const struct command *command, int argc, char **argv)
 {
 	const struct option_spec *tables[COMMAND_TABLES_MAX + 2];
@@ -180,6 +191,7 @@ static int commands_run(const struct command *command, int argc, char **argv)
 	int status;
 
 	ctl.command = command->name;
+	ctl.has_option = commands_has_option;
 	ctl.runs_command = commands_means_command(command, argc, argv);
 	commands_list_options(command, tables);
 	if (options_read(tables, false, command->takes_command, argc, argv, &operands, &wrong) < 0)

@@ -133,7 +133,7 @@ static char *connect_member(struct span object, const char *name)
 
 static int connect_read_hello(struct fut_client *client, const char *result)
 {
-	struct span hello = {result, strlen(result)}, member;
+	struct span hello = {result, strlen(result)}, member; /* NOLINT(clang-analyzer-core.NonNullParamChecker): it is there */
 	int64_t protocol;
 
 	if (jsonspan_type(hello) != JSONSPAN_OBJECT || !jsonspan_get(hello, "protocol", &member) ||
@@ -351,7 +351,7 @@ static bool connect_read_token(char *path, char *token)
 
 static bool connect_is_loopback(int fd)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	const struct sockaddr_in *four = (const struct sockaddr_in *)&address;
 	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&address;
 	socklen_t len = sizeof(address);

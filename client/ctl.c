@@ -118,11 +118,32 @@ static void ctl_say_busy(void)
 		fputs("  Try again later.\n", stderr);
 }
 
+/* What the daemon says of a parameter is said of the option that gave it. */
+static bool ctl_say_option(const char *message)
+{
+	const char *data = fut_error_data(ctl.client);
+	char *param = data != NULL ? ctl_member_string(ctl_span(data), "param") : NULL;
+	size_t len = param != NULL ? strlen(param) : 0;
+	bool says_it = len > 0 && strncmp(message, param, len) == 0 && message[len] == ' ';
+	bool known;
+
+	for (char *at = param; at != NULL && *at != '\0'; at++)
+		if (*at == '_')
+			*at = '-';
+	known = len > 0 && ctl.has_option != NULL && ctl.has_option(param);
+	if (known)
+		ctl_say("--%s%s%s", param, says_it ? "" : ": ", says_it ? message + len : message);
+	free(param);
+	return known;
+}
+
 int ctl_say_failure(void)
 {
 	int code = fut_error_code(ctl.client);
+	const char *message = fut_error_message(ctl.client);
 
-	ctl_say("%s", fut_error_message(ctl.client));
+	if (code != FUT_E_BAD_PARAMS || !ctl_say_option(message))
+		ctl_say("%s", message);
 	switch (code) {
 	case FUT_E_UNREACHABLE:
 		ctl_say_unreachable();

@@ -44,6 +44,7 @@ struct ctl {
 
 	const char *command; /* its name, for messages; NULL before it is known */
 	bool runs_command;   /* run -- COMMAND: what is futurectl's own fault has a status of its own */
+	bool (*has_option)(const char *name); /* whether the command takes --NAME */
 	struct fut_client *client;
 	void (*restore)(void); /* gives the terminal back before anything is said on it; NULL: nothing to do */
 };

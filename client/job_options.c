@@ -11,7 +11,10 @@
 #include "select.h"
 #include "value.h"
 
-#define JOB_OPTIONS_PARENTS_MAX 1000 /* the daemon's */
+#define JOB_OPTIONS_PARENTS_MAX 1000 /* the daemon's, as the limits of limits */
+#define JOB_OPTIONS_MEMORY_MAX  (INT64_C(1) << 32)
+#define JOB_OPTIONS_CPU_MAX     1000000000
+#define JOB_OPTIONS_FILES_MAX   (1 << 20)
 
 struct job_options job_options;
 
@@ -53,14 +56,22 @@ const struct option_spec job_options_command[] = {
 
 static void job_options_check_limits(const struct operands *operands)
 {
+	double cpu_s = job_options.limit_cpu.seconds;
 	bool limits = job_options.limit_memory != NULL || job_options.limit_cpu.given || job_options.limit_files.given;
 
 	if (limits && operands->command == NULL && strcmp(operands->at[0], "exec") != 0)
 		ctl_die_usage("--limit-memory, --limit-cpu and --limit-files are for a command");
-	if (job_options.limit_memory != NULL && value_read_mib(job_options.limit_memory, &job_options_memory_mib) < 0)
-		ctl_die_usage("--limit-memory takes a size such as 512M or 2G, not '%s'", job_options.limit_memory);
-	if (job_options.limit_files.given && job_options.limit_files.value < 1)
-		ctl_die_usage("--limit-files is 1 or more");
+	if (job_options.limit_memory != NULL &&
+	    (value_read_mib(job_options.limit_memory, &job_options_memory_mib) < 0 ||
+		job_options_memory_mib > JOB_OPTIONS_MEMORY_MAX))
+		ctl_die_usage("--limit-memory takes a size such as 512M or 2G, up to 4096T, not '%s'", job_options.limit_memory);
+	if (job_options.limit_cpu.given &&
+	    (cpu_s < 1 || cpu_s > JOB_OPTIONS_CPU_MAX || (double)(int64_t)cpu_s < cpu_s))
+		ctl_die_usage("--limit-cpu takes whole seconds, from 1s to %ds, not %gs", JOB_OPTIONS_CPU_MAX, cpu_s);
+	if (job_options.limit_files.given &&
+	    (job_options.limit_files.value < 1 || job_options.limit_files.value > JOB_OPTIONS_FILES_MAX))
+		ctl_die_usage("--limit-files takes a number from 1 to %d, not %lld", JOB_OPTIONS_FILES_MAX,
+		    (long long)job_options.limit_files.value);
 }
 
 static void job_options_check_when(void)

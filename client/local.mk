@@ -1,9 +1,10 @@
-# To add a file: put its name in the list of the library (libclient_la_SOURCES) or of the command line (libctl_la_SOURCES).
+# To add a file: put its name in the list of the library (libclient_la_SOURCES) or of the command line (libctl_a_SOURCES).
 # libclient.la holds the library's objects once: the shared libfutured exports of them what libfutured.map names, and
-# futurectl takes them in whole, so that it runs without an installed library. libctl.la is all of futurectl but its main,
-# so that unit tests link the real objects. The library needs OpenSSL, for TLS, and libc.
+# futurectl takes them in whole, so that it runs without an installed library. libctl.a is all of futurectl but its main,
+# so that unit tests link the real objects; who links it takes $(ctl_libs). The library needs OpenSSL, for TLS, and libc.
 
-noinst_LTLIBRARIES += libclient.la libctl.la
+noinst_LTLIBRARIES += libclient.la
+noinst_LIBRARIES += libctl.a
 lib_LTLIBRARIES += libfutured.la
 bin_PROGRAMS += futurectl
 
@@ -49,7 +50,7 @@ libfutured_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 \
 EXTRA_libfutured_la_DEPENDENCIES = client/libfutured.map
 EXTRA_DIST += client/.clang-format client/libfutured.map
 
-libctl_la_SOURCES = \
+libctl_a_SOURCES = \
 	client/args.c \
 	client/args.h \
 	client/await.c \
@@ -110,8 +111,8 @@ libctl_la_SOURCES = \
 	client/wait.c \
 	client/wait.h
 
-libctl_la_LIBADD = libclient.la
+ctl_libs = libctl.a libclient.la
 
 futurectl_SOURCES = client/futurectl.c
-futurectl_LDADD = libctl.la
+futurectl_LDADD = $(ctl_libs)
 futurectl_LDFLAGS = $(AM_LDFLAGS) $(PIE_LDFLAGS)

@@ -63,6 +63,7 @@ void map_add_piece(struct map *map, struct fut_range ids, bool refused)
 	}
 	if (map->first_piece > 0) {
 		map->n_pieces -= map->first_piece;
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): there is a first piece */
 		memmove(map->pieces, map->pieces + map->first_piece, map->n_pieces * sizeof(*map->pieces));
 		map->first_piece = 0;
 	}
@@ -103,10 +104,16 @@ bool map_select_rest(const struct map *map, struct select *ret_rest)
  * Progress
  */
 
+/* Without any item the daemon is asked all the same, once: it knows whether there is that task. */
+static bool map_is_to_ask(const struct map *map)
+{
+	return map->batches == 0 && map->items.line == 0 && items_is_over(&map->items);
+}
+
 /* Whether more may be submitted than was. */
 static bool map_is_growing(const struct map *map)
 {
-	return !items_is_over(&map->items) || map->items.batch_count > 0 || map->batch_count > 0;
+	return !items_is_over(&map->items) || map->items.batch_count > 0 || map->batch_count > 0 || map_is_to_ask(map);
 }
 
 /* What has ended has been printed: nobody needs to be asked. */
@@ -233,7 +240,7 @@ static bool map_may_send(const struct map *map)
 		return false;
 	if (map->batch_count > 0)
 		return map_now_ms() >= map->retry_ms;
-	return (map->items.batch_count > 0 && (whole || job_options.key == NULL)) || map->items.refused > 0;
+	return (map->items.batch_count > 0 && (whole || job_options.key == NULL)) || map->items.refused > 0 || map_is_to_ask(map);
 }
 
 static int map_timeout_ms(const struct map *map, bool progress)

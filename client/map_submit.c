@@ -60,7 +60,7 @@ void map_send_batch(struct map *map)
 
 	if (map->batch_count == 0) {
 		map->batch_count = items_take_batch(&map->items, &map->batch, &map->refused);
-		if (map->batch_count == 0) {
+		if (map->batch_count == 0 && map->refused > 0) {
 			text_clear(&map->batch);
 			map_add_refused(map);
 			return;
@@ -154,8 +154,10 @@ void map_take_submitted(struct map *map, int code, const char *result)
 	}
 	reply = ctl_span(result);
 	first = ctl_member_integer(reply, "first", 0);
-	if (ctl_member_integer(reply, "count", -1) != (int64_t)map->sent || first <= 0)
+	if (ctl_member_integer(reply, "count", -1) != (int64_t)map->sent || (first <= 0 && map->sent > 0))
 		ctl_die(CTL_REFUSED, "the daemon's answer to map is not of the form it should have");
+	if (map->sent == 0)
+		return;
 	map_add_piece(map, (struct fut_range){first, first + (int64_t)map->sent - 1}, false);
 	map->submitted += (int64_t)map->sent;
 	map->portion = map->portion < SIZE_MAX / 2 ? map->portion * 2 : map->portion;

@@ -145,7 +145,7 @@ static int queues_set_main(struct operands *operands)
 		ctl_die_usage(queues_no_limit ? "--limit and --no-limit exclude each other"
 					      : "which limit? Give --limit N or --no-limit");
 	if (queues_limit.given && queues_limit.value < 1)
-		ctl_die_usage("a limit is 1 or more; 'futurectl pause' stops a queue");
+		ctl_die_usage("--limit is 1 or more; 'futurectl pause' stops a queue");
 	return queues_change(operands, "set_queue");
 }
 

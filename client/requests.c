@@ -367,7 +367,7 @@ static int requests_use(struct fut_client *client, struct request *request, char
 
 static int requests_fetch(struct fut_client *client, struct request *request, char **ret_result)
 {
-	char *result;
+	char *result = NULL;
 	int r = requests_use(client, request, &result);
 
 	if (r == 0 && ret_result != NULL)
@@ -461,7 +461,7 @@ void fut_drop(struct fut_client *client, int64_t id)
 
 int fut_call(struct fut_client *client, const char *method, const struct fut_params *params, char **ret_result)
 {
-	int64_t request;
+	int64_t request = 0;
 	int r = fut_send(client, method, params, &request);
 
 	return r < 0 ? r : fut_receive(client, request, -1, ret_result);

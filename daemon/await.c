@@ -148,11 +148,10 @@ static void
 await_job_ended(struct roster *roster, const struct store_row *row)
 {
 	struct await *await = (struct await *)((char *)roster - offsetof(struct await, roster));
-	const struct peer *peer = await->request->peer;
 
 	if (!roster->ready || await->reply != NULL || !await_is_satisfied(await))
 		return;
-	if (roster->n_found == 1 && row->spec.task != NULL && !peer->is_clogged(peer))
+	if (roster->n_found == 1 && row->spec.task != NULL && peer_may_be_told(await->request->peer, row))
 		await_answer_one(await, row);
 	else
 		await_collect(await);
@@ -288,12 +287,26 @@ await_collected(int error, const char *reason, void *arg)
 }
 
 static void
+await_collect_tally(const struct store_tally *tally, void *arg)
+{
+	const struct await *await = arg;
+
+	for (int i = 0; i < JOB_STATE_COUNT; i++)
+		await->reply->counts[i] += tally->ended[i];
+}
+
+static void
 await_collect_now(struct peer_turn *turn)
 {
 	struct await *await = (struct await *)((char *)turn - offsetof(struct await, turn));
+	const struct roster *roster = &await->roster;
 
 	request_is_bulk(await->request);
-	roster_read(&await->roster, await->jobs ? render_store_fields(await->fields) : 0, await_collect_row, await_collected, await);
+	if (!await->jobs && roster->n_ended == roster->n_found &&
+	    roster_count(&await->roster, await_collect_tally, await_collected, await))
+		return;
+	roster_read(&await->roster, await->jobs ? render_store_fields(await->fields) : 0, await->jobs ? &await->request->room : NULL,
+	    await_collect_row, await_collected, await);
 }
 
 /* The reply may be large: it waits until the client has read those before. */

@@ -18,8 +18,10 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/allocators.h"
 #include "daemon/birth_private.h"
 #include "daemon/cgroup.h"
 #include "daemon/clock.h"
@@ -200,7 +202,8 @@ birth_doors(struct birth *birth)
 
 	birth->token = token_open(birth->locks.dir);
 	if (birth->token == NULL)
-		return birth_fail(EXIT_CONFIG, "%s/token cannot be used: %s", config->state_dir, strerror(errno));
+		return birth_fail(EXIT_CONFIG, "%s/token cannot be used: %s", config->state_dir,
+		    errno == EPERM ? "it is another's, or others may write it; delete it, and a new one is made" : strerror(errno));
 	path = config->tokens_file != NULL ? mem_text(config->tokens_file) : mem_format("%s/tokens", config->state_dir);
 	birth->tokens = tokens_open(path, config->tokens_file == NULL, &reason);
 	free(path);
@@ -273,12 +276,28 @@ birth_end(struct birth *birth)
 	loop_free(birth->loop);
 }
 
+/* A spawner that was the first to end is the reason: how it ended is told. */
+static void
+birth_reaped(pid_t pid, int status, const struct rusage *usage, void *arg)
+{
+	const struct birth *birth = arg;
+
+	(void)usage;
+	if (pid != birth->spawner_pid || birth->status != EXIT_SPAWNER)
+		return;
+	if (WIFSIGNALED(status))
+		log_error("the spawner ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		log_error("the spawner ended with status %d", WEXITSTATUS(status));
+}
+
 /* Everything that this process has brought into the world. */
 static void
 birth_end_processes(struct birth *birth)
 {
 	if (birth->spawner_pid > 0 && birth->server.dispatch == NULL)
 		close(birth->spawner_fd);
+	(void)proctree_empty(NULL, 0, birth_reaped, birth);
 	if (proctree_kill(NULL, 0, clock_mono_ms() + END_DEADLINE_MS, NULL, NULL) < 0)
 		log_error("some processes of jobs could not be ended; the next start looks for them");
 	slots_free(birth->slots);
@@ -311,7 +330,7 @@ birth_live(struct birth *birth)
 	log_notice("ready: %lld CPU workers, state in %s, socket %s", (long long)birth->config.cpu_workers, birth->config.state_dir,
 	    birth->config.unix_path != NULL ? birth->config.unix_path : "none");
 	if (loop_run(birth->loop) < 0)
-		return birth_fail(70, "the event loop failed");
+		return birth_fail(EXIT_LOOP, "the event loop failed");
 	return birth->status;
 }
 
@@ -327,6 +346,7 @@ birth_run(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk */
 	signal(SIGHUP, SIG_IGN);
+	allocators_lend();
 	status = birth_read_config(&birth, argc, argv);
 	if (status >= 0) {
 		config_done(&birth.config);

@@ -100,7 +100,6 @@ birth_dispatch(struct birth *birth)
 	    .slots = birth->slots,
 	    .spawner_fd = birth->spawner_fd,
 	    .grace_ms = config->grace_ms,
-	    .retention_ms = config->retention_ms,
 	    .pending = config->limit_pending,
 	    .pending_per_owner = config->limit_pending_per_owner,
 	    .n_queues = (size_t)config->limit_queues,

@@ -17,6 +17,8 @@
 
 #define EXIT_USAGE   64
 #define EXIT_CORRUPT 65
+#define EXIT_SPAWNER 70 /* it died, as dispatch says (callbacks.fatal) */
+#define EXIT_LOOP    70
 #define EXIT_STORE   74
 #define EXIT_CONFIG  78
 

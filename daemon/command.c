@@ -67,7 +67,10 @@ command_prepare(void)
 
 	if (command_base[0] != NULL)
 		return;
+	errno = 0;
 	user = getpwuid(geteuid());
+	if (user == NULL && errno == ENOMEM)
+		mem_out(0);
 	snprintf(number, sizeof(number), "%u", (unsigned)geteuid());
 	command_fill_base(command_base, geteuid() == 0, user != NULL ? user->pw_name : number, user != NULL ? user->pw_dir : "/",
 	    user != NULL ? user->pw_shell : "");
@@ -246,6 +249,7 @@ static void
 command_set_error(const struct command *command, enum command_step failed, int error, struct outcome *outcome)
 {
 	switch (failed) {
+	/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): who becomes somebody has a name */
 	case COMMAND_BECOME: outcome_set_errno(outcome, "become", command->as->name, error); break;
 	case COMMAND_ENTER: outcome_set_errno(outcome, "enter", command->cwd != NULL ? command->cwd : "/", error); break;
 	case COMMAND_RUN: outcome_set_errno(outcome, "run", command->argv[0], error); break;

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "daemon/command_private.h"
-#include "daemon/proctree.h"
 
 #define REPORT_FD   COMMAND_FDS
 #define CONTINUE_MS 100
@@ -125,19 +124,23 @@ command_become(const struct command *command, bool memory, char **env, const int
 	command_fail(report, COMMAND_RUN);
 }
 
-/*
- * 0, or the errno that the child has told; it is reaped then. It may be a user's by now who stops it before it has come to
- * its program: it goes on.
- */
+/* Once it is another user's, that one may stop it before it has come to its program: it goes on. */
+static void
+command_keep_going(int report, pid_t pid)
+{
+	struct pollfd pollfd = {.fd = report, .events = POLLIN};
+
+	while (poll(&pollfd, 1, CONTINUE_MS) <= 0)
+		kill(pid, SIGCONT);
+}
+
+/* 0, or the errno that the child has told; it is reaped then. */
 static int
 command_hear(int report, pid_t pid, enum command_step *ret_failed)
 {
-	struct pollfd pollfd = {.fd = report, .events = POLLIN};
 	struct command_report said;
 	ssize_t n;
 
-	while (poll(&pollfd, 1, CONTINUE_MS) <= 0)
-		proctree_signal(SIGCONT, NULL, 0);
 	do
 		n = read(report, &said, sizeof(said));
 	while (n < 0 && errno == EINTR);
@@ -181,6 +184,8 @@ command_fork(const struct command *command, char **env, const struct command_pla
 	error = pid < 0 ? errno : 0;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(report[1]);
+	if (error == 0 && command->as != NULL)
+		command_keep_going(report[0], pid);
 	if (error == 0)
 		error = command_hear(report[0], pid, ret_failed);
 	close(report[0]);

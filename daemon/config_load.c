@@ -39,28 +39,46 @@ struct config_reader {
 	FILE *file;
 	unsigned line;
 	unsigned failed_at; /* the line of config->error */
-	bool too_long; /* the line now read is not whole */
+	bool ended;    /* by a line that is not to be read */
 	char *seen;    /* "[section]key\n" of each key so far */
 };
 
-/* inih's reader: as fgets, and counts lines. A line that does not fit ends the file, as inih would take its rest for
- * another. */
+/* Reads as fgets: how many bytes, 0 at the end of the file. */
+static size_t
+config_get_line(FILE *file, char *line, size_t size)
+{
+	size_t len = 0;
+	int c = 0;
+
+	while (len + 1 < size && c != '\n' && (c = getc(file)) != EOF)
+		line[len++] = (char)c;
+	line[len] = '\0';
+	return len;
+}
+
+/*
+ * inih's reader: as fgets, and counts lines. A line that is not to be read ends the file: inih would take for a line what
+ * stands behind what does not fit, and would not see what stands behind a NUL.
+ */
 static char *
 config_read_line(char *line, int size, void *arg)
 {
 	struct config_reader *reader = arg;
+	const char *why = NULL;
 	size_t len;
 
-	if (reader->too_long || fgets(line, size, reader->file) == NULL)
+	if (reader->ended || (len = config_get_line(reader->file, line, (size_t)size)) == 0)
 		return NULL;
 	reader->line++;
-	len = strlen(line);
-	if (len + 1 == (size_t)size && line[len - 1] != '\n') {
-		reader->too_long = true;
-		config_fail(reader->config, "%s:%u: the line is too long", reader->config->file, reader->line);
-		return NULL;
-	}
-	return line;
+	if (len + 1 == (size_t)size && line[len - 1] != '\n')
+		why = "the line is too long";
+	else if (memchr(line, '\0', len) != NULL)
+		why = "there is a NUL in this line: the file is no text";
+	if (why == NULL)
+		return line;
+	reader->ended = true;
+	config_fail(reader->config, "%s:%u: %s", reader->config->file, reader->line, why);
+	return NULL;
 }
 
 /* inih's handler: 1, or 0 for an error. */

@@ -120,6 +120,17 @@ config_value_mode(const char *text, int64_t *ret)
 	return 0;
 }
 
+/* What can be no part of one is refused here; whether there is such a host shows when it is looked up. */
+static bool
+address_is_host(const char *host, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)host[i] <= ' ' || host[i] == '[' || host[i] == ']' || host[i] == 0x7f)
+			return false;
+	}
+	return len > 0;
+}
+
 int
 config_value_address(const char *text, char **ret_host, int64_t *ret_port)
 {
@@ -134,10 +145,10 @@ config_value_address(const char *text, char **ret_host, int64_t *ret_port)
 	if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
 		host++;
 		len -= 2;
-	} else if (memchr(text, ':', len) != NULL || memchr(text, '[', len) != NULL) {
+	} else if (memchr(text, ':', len) != NULL) {
 		return -1; /* an IPv6 address wants brackets */
 	}
-	if (len == 0)
+	if (!address_is_host(host, len))
 		return -1;
 	*ret_host = mem_copy(host, len);
 	*ret_port = port;

@@ -11,7 +11,10 @@
 #include "daemon/log.h"
 #include "daemon/mem.h"
 
-#define UNCOMMITTED_MAX 8192 /* changes in the open batch before reading pauses */
+/*
+ * Changes in the open batch before reading pauses. Half a window: what a flood brings is run from memory then, and mostly goes to the store once, with its end.
+ */
+#define UNCOMMITTED_MAX 4096
 #define UNCOMMITTED_BYTES ((size_t)64 << 20)
 
 /* ---- the table's actions --------------------------------------------------------------------------------------------------- */
@@ -34,19 +37,44 @@ dispatch_forget_job(struct dispatch *dispatch, struct job *job)
 	job_free(&dispatch->jobs, job);
 }
 
-static void
-dispatch_offer(struct dispatch *dispatch, struct job *job)
+void
+dispatch_leave_window(struct dispatch *dispatch, struct job *job)
+{
+	if (job->state != FSM_ADDING) /* else it is offered again when the store has it */
+		dispatch_step(dispatch, job, FSM_E_STORED_FAR);
+}
+
+void
+dispatch_stand_in_line(struct dispatch *dispatch, struct job *job)
 {
 	struct line *line = queues_line(&dispatch->queues, job->queue, job->spec->pool, job->spec->owner);
 	struct job *dropped;
 
+	if (!line_offer(line, job, &dropped))
+		dispatch_leave_window(dispatch, job);
+	else if (dropped != NULL)
+		dispatch_leave_window(dispatch, dropped);
+	queues_relist(&dispatch->queues, line); /* no refill is asked for here: a fill's leftovers come this way */
+}
+
+void
+dispatch_step_out_of_line(struct dispatch *dispatch, struct job *job)
+{
+	struct line *line = job->line;
+
+	line_remove(line, job);
+	queues_relist(&dispatch->queues, line);
+	dispatch_want_fill(dispatch, line);
+	queues_tidy_line(&dispatch->queues, line);
+}
+
+static void
+dispatch_offer(struct dispatch *dispatch, struct job *job)
+{
 	dispatch_count_running(dispatch, job, false);
 	dispatch_no_changes(dispatch, job);
-	if (!line_offer(line, job, &dropped))
-		dispatch_step(dispatch, job, FSM_E_STORED_FAR);
-	else if (dropped != NULL)
-		dispatch_step(dispatch, dropped, FSM_E_STORED_FAR);
-	queues_relist(&dispatch->queues, line); /* no refill is asked for here: a fill's leftovers come this way */
+	if (job->line == NULL) /* else it stands there already */
+		dispatch_stand_in_line(dispatch, job);
 }
 
 void
@@ -152,18 +180,17 @@ static bool
 dispatch_pick(struct dispatch *dispatch, uint8_t pool)
 {
 	struct job *job = queues_head(&dispatch->queues, pool);
-	struct line *line;
 
 	if (job == NULL || (job->task != NULL && !dispatch_place(dispatch, job)))
 		return false;
-	line = job->line;
 	queues_rotate(&dispatch->queues, pool);
-	line_remove(line, job);
-	queues_relist(&dispatch->queues, line);
-	dispatch_want_fill(dispatch, line);
-	queues_tidy_line(&dispatch->queues, line);
+	dispatch_step_out_of_line(dispatch, job);
 	if (job->task == NULL) {
 		dispatch_end_taskless(dispatch, job);
+		return true;
+	}
+	if (job->state == FSM_ADDING) {
+		dispatch_send_early(dispatch, job);
 		return true;
 	}
 	dispatch_begin_attempt(dispatch, job);

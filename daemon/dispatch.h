@@ -33,7 +33,6 @@ struct dispatch_config {
 	struct slots *slots;
 	int spawner_fd;          /* taken */
 	int64_t grace_ms;        /* of time-outs */
-	int64_t retention_ms;
 	int64_t pending, pending_per_owner;
 	size_t n_queues;
 	size_t max_result;

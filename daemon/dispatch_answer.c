@@ -148,8 +148,11 @@ answer_refuse_job(struct dispatch *dispatch, struct job *job, enum dispatch_answ
 	job->submit_cb(answer, first, count, reason, job->submit_ctx);
 	job->submit_cb = NULL;
 	answer_uncount(dispatch, job);
+	if (job->line != NULL)
+		dispatch_step_out_of_line(dispatch, job);
 	if (job->sent && !job->early_outcome && (job->slot != NULL || job->placed)) {
 		job->refused = true; /* its worker has it: it goes when it comes back */
+		job->queue = NULL;   /* which may go before */
 		return;
 	}
 	answer_give_ids_back(dispatch, job->spec->id, 1);
@@ -218,7 +221,7 @@ answer_map(struct dispatch *dispatch, struct store_put *put, enum dispatch_answe
 			line = queues_line(&dispatch->queues, map->queue, map->spec->pool, map->spec->owner);
 			line_cut(line, &first);
 			while ((job = line_behind_mark(line)) != NULL)
-				dispatch_step(dispatch, job, FSM_E_STORED_FAR);
+				dispatch_leave_window(dispatch, job);
 			queues_relist(&dispatch->queues, line);
 			dispatch_want_fill(dispatch, line);
 		}
@@ -237,7 +240,7 @@ answer_cancel_running(struct dispatch *dispatch, struct job *job, const struct c
 	job->cause = CAUSE_CANCEL;
 	job->grace_ms = request->grace_ms;
 	if (job->finish_at > 0)
-		dispatch->open->finish[job->finish_at - 1].end = dispatch_end(dispatch, job);
+		dispatch->open->finish[job->finish_at - 1].end = dispatch_end(job);
 	dispatch_step(dispatch, job, FSM_E_STOP);
 }
 
@@ -268,14 +271,23 @@ answer_cancelled_in_store(struct dispatch *dispatch, const struct store_cancel *
 	queues_tidy_line(&dispatch->queues, line);
 }
 
+/* A cancel of that job is on its way no more. The job, if it is in memory. */
+static struct job *
+answer_cancelling_over(struct dispatch *dispatch, int64_t id)
+{
+	struct job *job = job_find(&dispatch->jobs, id);
+
+	if (job != NULL && job->cancelling > 0)
+		job->cancelling--;
+	return job;
+}
+
 static void
 answer_cancel(struct dispatch *dispatch, struct store_cancel *cancel)
 {
 	struct cancel_request *request = cancel->ctx;
-	struct job *job = job_find(&dispatch->jobs, cancel->id);
+	struct job *job = answer_cancelling_over(dispatch, cancel->id);
 
-	if (job != NULL && job->cancelling > 0)
-		job->cancelling--;
 	request->cb(cancel->id, cancel->answer, STORE_COMMITTED, NULL, request->ctx);
 	if (cancel->answer == STORE_CANCELLED) {
 		answer_cancelled_in_store(dispatch, cancel);
@@ -382,10 +394,8 @@ answer_fill(struct dispatch *dispatch, struct store_fill *fill)
 		line_fill_end(line, fill->end, fill->n_rows > 0 ? &last : NULL);
 	free(fill->rows);
 	fill->rows = NULL;
-	while ((job = line_fill_leftover(line)) != NULL) {
-		job->state = FSM_ENDING;
-		dispatch_step(dispatch, job, FSM_E_STORED);
-	}
+	while ((job = line_fill_leftover(line)) != NULL)
+		dispatch_stand_in_line(dispatch, job);
 	queues_relist(&dispatch->queues, line);
 	dispatch_want_fill(dispatch, line);
 	queues_tidy_line(&dispatch->queues, line);
@@ -464,6 +474,7 @@ dispatch_answer_refused(struct dispatch *dispatch, struct store_batch *batch)
 	}
 	for (size_t i = 0; i < batch->n_cancel; i++) {
 		request = batch->cancel[i].ctx;
+		answer_cancelling_over(dispatch, request->id);
 		request->cb(request->id, STORE_FENCED, batch->verdict, batch->reason, request->ctx);
 		dispatch_cancel_request_free(request);
 	}

@@ -16,7 +16,7 @@ dispatch_limit_reached(struct dispatch *dispatch, const struct spec *from, int64
 		return "[limits] pending";
 	if (queues_owner_pending(&dispatch->queues, from->owner) + count > dispatch->config.pending_per_owner)
 		return "[limits] pending_per_owner";
-	return dispatch_has_room_for_queue(dispatch, from->queue) ? NULL : "[limits] queues";
+	return dispatch_why_no_queue(dispatch, from->queue, from->restricted ? from->owner : NULL);
 }
 
 /* The job is added and started in one. */
@@ -48,6 +48,25 @@ dispatch_is_first(const struct dispatch *dispatch, const struct job *job)
 	return line == NULL || line->complete;
 }
 
+void
+dispatch_send_early(struct dispatch *dispatch, struct job *job)
+{
+	dispatch_begin_attempt(dispatch, job);
+	dispatch_loosen(dispatch, job, true);
+	if (job->put_at > 0)
+		dispatch->n_early++;
+	dispatch_send(dispatch, job);
+}
+
+/*
+ * Whether it may begin before the store has it: nobody can tell when it ran, and what it is told with (that the key is new, that it is not too late) is not in question.
+ */
+static bool
+dispatch_may_go_early(const struct spec *spec)
+{
+	return spec->pure && spec->key == NULL && spec->timeout_ms == SPEC_NONE && spec->expires_ms == SPEC_NONE;
+}
+
 /* It starts in the same commit that adds it, if nothing must go before it and there is a place. */
 static void
 dispatch_try_at_once(struct dispatch *dispatch, struct job *job, struct store_put *put)
@@ -55,13 +74,11 @@ dispatch_try_at_once(struct dispatch *dispatch, struct job *job, struct store_pu
 	if (dispatch->no_room || (job->spec->pure && job->spec->key != NULL) || !dispatch_is_first(dispatch, job) ||
 	    !dispatch_place(dispatch, job))
 		return;
-	dispatch_begin_attempt(dispatch, job);
-	if (job->spec->pure && job->spec->timeout_ms == SPEC_NONE && job->spec->expires_ms == SPEC_NONE) {
-		dispatch_loosen(dispatch, job, true);
-		dispatch->n_early++;
-		dispatch_send(dispatch, job);
+	if (dispatch_may_go_early(job->spec)) {
+		dispatch_send_early(dispatch, job);
 		return;
 	}
+	dispatch_begin_attempt(dispatch, job);
 	dispatch_put_running(dispatch, job, put);
 }
 
@@ -83,6 +100,8 @@ dispatch_submit_one(struct dispatch *dispatch, struct spec *spec, const struct t
 		dispatch_try_at_once(dispatch, job, put);
 	job->adding = (put->place == STORE_READY || put->place == STORE_WAITING) && !job->loose;
 	job->queue->lanes[spec->pool].adding += job->adding;
+	if (put->place == STORE_READY && !job->loose && dispatch_may_go_early(spec))
+		dispatch_stand_in_line(dispatch, job);
 }
 
 static void
@@ -165,6 +184,8 @@ dispatch_cancel(struct dispatch *dispatch, int64_t id, const char *owner, const 
 	request->ctx = ctx;
 	if (job != NULL)
 		job->cancelling++;
+	if (job != NULL && job->state == FSM_ADDING && job->line != NULL)
+		dispatch_step_out_of_line(dispatch, job); /* it is not sent early any more */
 	/* The store thinks that a loose job is ready and would end it at once: its start goes first. */
 	if (job != NULL && job->loose && job->put_at > 0) {
 		dispatch_put_running(dispatch, job, &dispatch->open->put[job->put_at - 1]);

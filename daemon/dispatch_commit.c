@@ -44,7 +44,6 @@ dispatch_add_cancel(struct dispatch *dispatch, struct cancel_request *request)
 	*cancel = (struct store_cancel){.id = request->id, .owner = request->owner, .ctx = request};
 	cancel->error = (struct span){request->error, strlen(request->error)};
 	cancel->now_ms = loop_wall_ms();
-	cancel->until_ms = cancel->now_ms + dispatch->config.retention_ms;
 }
 
 void

@@ -6,13 +6,24 @@
 #include <string.h>
 
 #include "daemon/dispatch_private.h"
+#include "daemon/log.h"
 #include "daemon/mem.h"
 
 #define BACKOFF_MAX_MS (3600 * INT64_C(1000))
+#define LATER_MS       2000 /* until a job that could not be begun for now is tried again */
+
+/* It could not be begun for now: that attempt does not count. */
+static bool
+end_is_for_later(const struct job *job)
+{
+	return job->outcome.later && job->cause == CAUSE_NONE;
+}
 
 static bool
 end_may_try_again(const struct job *job)
 {
+	if (job->cancel_error == NULL && end_is_for_later(job))
+		return true;
 	if (job->cancel_error != NULL || job->attempts >= job->spec->max_attempts)
 		return false;
 	if (job->cause == CAUSE_TIMEOUT)
@@ -83,14 +94,8 @@ end_settle(struct job *job)
 	return job->outcome.error == JOB_ERROR_CANCELLED ? JOB_CANCELLED : JOB_FAILED;
 }
 
-static int64_t
-end_until(const struct dispatch *dispatch, const struct spec *spec, int64_t finished_ms)
-{
-	return finished_ms + (spec->retain_ms != SPEC_NONE ? spec->retain_ms : dispatch->config.retention_ms);
-}
-
 struct store_end
-dispatch_end(struct dispatch *dispatch, struct job *job)
+dispatch_end(struct job *job)
 {
 	struct store_end end = {.state = end_settle(job), .attempt = job->attempts, .worker = job->worker};
 
@@ -98,7 +103,7 @@ dispatch_end(struct dispatch *dispatch, struct job *job)
 	end.usage = job->outcome.usage;
 	end.started_ms = job->started_ms;
 	end.finished_ms = loop_wall_ms();
-	end.until_ms = end_until(dispatch, job->spec, end.finished_ms);
+	end.until_ms = job->spec->retain_ms != SPEC_NONE ? end.finished_ms + job->spec->retain_ms : SPEC_NONE;
 	end.output = job->out_bytes[0] > 0 || job->out_bytes[1] > 0;
 	return end;
 }
@@ -115,7 +120,7 @@ dispatch_fold_end(struct dispatch *dispatch, struct job *job)
 	dispatch->n_folded++;
 	put->place = STORE_DONE;
 	put->token = job->token;
-	put->end = dispatch_end(dispatch, job);
+	put->end = dispatch_end(job);
 	return true;
 }
 
@@ -139,13 +144,29 @@ dispatch_backoff(int64_t first_ms, int attempt)
 	return ms - (ms > 1 ? random() % (ms / 2 + 1) : 0);
 }
 
-static void
+static struct store_release *
 end_add_release(struct dispatch *dispatch, struct job *job, int64_t run_at_ms)
 {
 	struct store_release *release = DISPATCH_ADD(dispatch->open, release);
 
 	*release = (struct store_release){
 	    .spec = job->spec, .token = job->token, .run_at_ms = run_at_ms, .attempt = job->attempts, .ctx = job};
+	return release;
+}
+
+/* Another attempt, when its time has come. */
+static void
+end_try_again(struct dispatch *dispatch, struct job *job)
+{
+	bool later = end_is_for_later(job);
+	int64_t ms = later ? LATER_MS : dispatch_backoff(job->spec->backoff_ms, job->attempts);
+	struct store_release *release = end_add_release(dispatch, job, loop_wall_ms() + ms);
+
+	dispatch->stats.retried += !later;
+	if (!later)
+		return;
+	release->attempt--;
+	log_warning("job=%lld cannot be begun for now, and is tried again: %.*s", (long long)job->spec->id, (int)job->outcome.len, job->outcome.json);
 }
 
 void
@@ -177,13 +198,12 @@ dispatch_write_end(struct dispatch *dispatch, struct job *job)
 		return;
 	}
 	if (again) {
-		dispatch->stats.retried++;
-		end_add_release(dispatch, job, loop_wall_ms() + dispatch_backoff(job->spec->backoff_ms, job->attempts));
+		end_try_again(dispatch, job);
 		return;
 	}
 	finish = DISPATCH_ADD(dispatch->open, finish);
 	*finish = (struct store_finish){.spec = job->spec, .token = job->token, .from_ready = job->loose, .ctx = job};
 	dispatch_loosen(dispatch, job, false);
-	finish->end = dispatch_end(dispatch, job);
+	finish->end = dispatch_end(job);
 	job->finish_at = dispatch->open->n_finish;
 }

@@ -105,6 +105,15 @@ void dispatch_step(struct dispatch *dispatch, struct job *job, enum fsm_event ev
 void dispatch_forget_job(struct dispatch *dispatch, struct job *job);
 void dispatch_count_running(struct dispatch *dispatch, struct job *job, bool running);
 void dispatch_want_fill(struct dispatch *dispatch, struct line *line);
+/* It stands in its line's window from now on, unless its place is behind what the window is sure of. */
+void dispatch_stand_in_line(struct dispatch *dispatch, struct job *job);
+void dispatch_step_out_of_line(struct dispatch *dispatch, struct job *job);
+/* It has no place in the window any more: the store alone has it, or will. */
+void dispatch_leave_window(struct dispatch *dispatch, struct job *job);
+
+/* dispatch_ask.c */
+/* A pure job that is placed begins, though the store does not have it yet. */
+void dispatch_send_early(struct dispatch *dispatch, struct job *job);
 /* A row of the store becomes a job of the window; takes the reference of row->spec. */
 struct job *dispatch_adopt(struct dispatch *dispatch, const struct store_ready *row);
 
@@ -115,8 +124,9 @@ void dispatch_check_idle(struct dispatch *dispatch);
 /* dispatch_queue.c */
 void dispatch_adopt_settings(struct dispatch *dispatch, const struct store_opened *opened);
 void dispatch_answer_setting(struct dispatch *dispatch, const struct store_setting *setting, enum store_verdict verdict, const char *reason);
-/* Whether the queue is there or may be made. */
-bool dispatch_has_room_for_queue(struct dispatch *dispatch, const char *name);
+
+/* The limit that keeps the queue from coming to be, or NULL. owner: who is no operator and may use as many as he leaves free; else NULL. */
+const char *dispatch_why_no_queue(struct dispatch *dispatch, const char *name, const char *owner);
 
 /* dispatch_run.c: where jobs run */
 /* Whether one more could run now. */
@@ -159,7 +169,7 @@ void dispatch_write_back(struct dispatch *dispatch, struct job *job);
 /* A put of the open batch is an end as well; false when the job's outcome wants more than that. */
 bool dispatch_fold_end(struct dispatch *dispatch, struct job *job);
 /* How the job's outcome, cause and promises read as an end; json points into job->outcome. */
-struct store_end dispatch_end(struct dispatch *dispatch, struct job *job);
+struct store_end dispatch_end(struct job *job);
 
 /* dispatch_answer.c */
 void dispatch_answer_committed(struct dispatch *dispatch, struct store_batch *batch);

@@ -6,6 +6,7 @@
  * begun there is withdrawn, so when the pause is answered nothing of the queue starts any more.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/dispatch_private.h"
 #include "daemon/mem.h"
@@ -26,10 +27,9 @@ dispatch_set_queue(struct dispatch *dispatch, const char *name, const struct dis
 
 	if (dispatch->failed)
 		return RPC_SHUTTING_DOWN;
-	if (!dispatch_has_room_for_queue(dispatch, name)) {
-		*ret_what = "[limits] queues";
+	*ret_what = dispatch_why_no_queue(dispatch, name, NULL);
+	if (*ret_what != NULL)
 		return RPC_BUSY;
-	}
 	queue = queues_get(&dispatch->queues, name);
 	queue->changing++;
 	if (what->sets_paused)
@@ -82,16 +82,24 @@ dispatch_adopt_settings(struct dispatch *dispatch, const struct store_opened *op
 	}
 }
 
-bool
-dispatch_has_room_for_queue(struct dispatch *dispatch, const char *name)
+const char *
+dispatch_why_no_queue(struct dispatch *dispatch, const char *name, const char *owner)
 {
+	struct queues *queues = &dispatch->queues;
+	size_t most = dispatch->config.n_queues;
 	struct queue *queue, *next;
 
-	if (dispatch->queues.n < dispatch->config.n_queues || queues_find(&dispatch->queues, name) != NULL)
-		return true;
-	HASH_ITER(hh, dispatch->queues.by_name, queue, next)
-		queues_release(&dispatch->queues, queue);
-	return dispatch->queues.n < dispatch->config.n_queues;
+	if ((owner == NULL && queues->n < most) || queues_find(queues, name) != NULL || strcmp(name, "default") == 0)
+		return NULL;
+	if (queues->n >= most) {
+		HASH_ITER(hh, queues->by_name, queue, next)
+			queues_release(queues, queue);
+	}
+	if (queues->n >= most)
+		return "[limits] queues";
+	if (owner != NULL && queues_owner_queues(queues, owner) >= most - queues->n)
+		return "the share of one owner in [limits] queues";
+	return NULL;
 }
 
 enum job_reason

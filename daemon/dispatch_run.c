@@ -203,6 +203,8 @@ dispatch_not_begun(struct dispatch *dispatch, struct job *job)
 	}
 	dispatch_undo_attempt(dispatch, job);
 	dispatch_unplace(dispatch, job);
+	if (job->loose && job->put_at > 0 && dispatch->n_early > 0)
+		dispatch->n_early--;
 	if (job->loose) {
 		dispatch_loosen(dispatch, job, false);
 		if (job->state != FSM_ADDING)

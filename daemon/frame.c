@@ -157,19 +157,21 @@ frame_read_result(struct span payload, struct outcome *ret_outcome)
 	enum job_error error = JOB_ERROR_NONE;
 	struct span object, usage, value;
 	struct usage cost = {0};
+	bool later = false;
 
 	if (frame_read_object(payload, &object) < 0 || !jsonspan_get(object, "usage", &usage) ||
 	    frame_read_usage(usage, &cost) < 0)
 		return -1;
 	if (!jsonspan_get(object, "result", &value)) {
-		if (!jsonspan_get(object, "error", &value))
+		later = jsonspan_get(object, "later", &value);
+		if (!later && !jsonspan_get(object, "error", &value))
 			return -1;
 		error = frame_error_type(value);
 		if (error == JOB_ERROR_NONE)
 			return -1;
 	}
-	*ret_outcome =
-	    (struct outcome){.error = error, .json = mem_copy(value.at, value.len), .len = value.len, .usage = cost};
+	*ret_outcome = (struct outcome){
+	    .error = error, .json = mem_copy(value.at, value.len), .len = value.len, .usage = cost, .later = later};
 	return 0;
 }
 
@@ -299,7 +301,9 @@ frame_put_result(struct frame_out *out, uint64_t job, uint64_t token, const stru
 	char buf[FRAME_HEAD_MAX];
 	int n = snprintf(buf, sizeof(buf), "{\"usage\":[%lld,%lld,%lld],\"%s\":", (long long)usage->user_us,
 	    (long long)usage->system_us, (long long)usage->max_rss_kib,
-	    outcome->error == JOB_ERROR_NONE ? "result" : "error");
+	    outcome->error == JOB_ERROR_NONE ? "result"
+		: outcome->later	     ? "later"
+					     : "error");
 
 	frame_put(out, FRAME_RESULT, job, token, frame_head(buf, n), (struct span){outcome->json, outcome->len},
 	    SPAN_LIT("}"));

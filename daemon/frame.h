@@ -29,7 +29,8 @@ enum frame_type {
 	FRAME_STARTED = 4, /* worker: {"pid":N}: the command's leader runs */
 	FRAME_OUTPUT = 5,  /* worker: {"stdout":N,"stderr":N}: so many bytes of each are in the output files now */
 	FRAME_RESULT = 6,  /* worker: {"usage":[user_us,system_us,max_rss_kib],"result":ANY} or
-			      {"usage":[…],"error":{"type":…,…}} */
+			      {"usage":[…],"error":{"type":…,…}}; "later" in place of "error": it has not begun, and is
+			      to be tried again */
 	FRAME_PROGRESS = 7, /* worker: {"millionths":N,"text":TEXT}: so far is the job that runs */
 };
 

@@ -5,6 +5,7 @@
 #define DAEMON_GATHER_H
 
 #include "daemon/dispatch.h"
+#include "daemon/room.h"
 #include "daemon/store.h"
 
 struct gather;
@@ -15,15 +16,19 @@ struct gather_what {
 	const struct selection_filter *filter; /* or NULL */
 	const char *owner;                     /* or NULL; the caller's until done */
 	unsigned fields;
+	struct room *room;                     /* for what the caller makes of the rows, his until he leaves it; NULL: he keeps nothing of them */
+	size_t most;                           /* that he may make of them */
 	/* Each row once, by id; false: that is enough. */
 	bool (*row)(const struct store_row *row, void *arg);
+	/* In place of row, without filter and owner: they are only counted. Each part once, by id. */
+	void (*tally)(const struct store_tally *tally, void *arg);
 	/* error: 0, or -1 with the reason. The gather is gone after it. */
 	void (*done)(int error, const char *reason, void *arg);
 	void *arg;
 };
 
 struct gather *gather_start(struct dispatch *dispatch, const struct gather_what *what);
-/* Nothing more is called. Loop thread; the ranges must live until the read under way has come back: it takes over what it points to. */
+/* Nothing more is called but release(arg), at once or when the read under way has come back: until then the ranges must live. */
 void gather_abandon(struct gather *gather, void (*release)(void *arg), void *arg);
 
 #endif

@@ -44,7 +44,7 @@ struct job {
 	struct spec *spec;
 	const struct task *task; /* NULL: this daemon does not have it */
 	struct dispatch *dispatch;
-	struct queue *queue;
+	struct queue *queue;     /* NULL: refused, below */
 	struct line *line;       /* where it is in the window or aside; else NULL */
 	enum fsm_state state;
 	enum job_where where;

@@ -79,16 +79,27 @@ leaders_read(int fd, struct proctree_leader **ret_leaders)
 	return (ssize_t)n;
 }
 
+/* In place, so that a full disk is full enough for it, and whole, so that no note needs room later. */
 int
 leaders_reset(int fd, unsigned slots)
 {
 	struct leaders_head head = {.slots = slots};
-	off_t size = (off_t)(sizeof(head) + slots * sizeof(struct leaders_record));
+	size_t size = sizeof(head) + slots * sizeof(struct leaders_record);
+	char *table = mem_new(size);
+	ssize_t written = -1;
+	int result = -1;
 
 	memcpy(head.magic, leaders_magic, sizeof(head.magic));
-	if (leaders_boot_id(head.boot_id) < 0 || ftruncate(fd, 0) < 0 || ftruncate(fd, size) < 0)
-		return -1;
-	return pwrite(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) ? 0 : -1;
+	if (leaders_boot_id(head.boot_id) == 0) {
+		memcpy(table, &head, sizeof(head));
+		written = pwrite(fd, table, size, 0);
+	}
+	if (written == (ssize_t)size)
+		result = ftruncate(fd, (off_t)size);
+	else if (written >= 0)
+		errno = ENOSPC;
+	free(table);
+	return result;
 }
 
 void

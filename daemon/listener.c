@@ -60,6 +60,18 @@ listener_admit_local(struct listener *listener, int fd, enum role *ret_role, cha
 	snprintf(owner, size, "uid:%u", (unsigned)cred.uid);
 }
 
+/* Before anything was read: what it asks is answered, as far as one write goes, and it is closed. */
+static void
+listener_refuse(struct listener *listener, int fd, const char *what)
+{
+	char reply[SESSION_REFUSAL];
+	size_t len = session_write_refusal(reply, RPC_BUSY, what, ",\"retry_after\":1");
+
+	if (listener->local || listener->server->tls == NULL)
+		(void)!send(fd, reply, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	close(fd);
+}
+
 /* Not each: whoever can connect could fill the log. */
 static void
 listener_tell_refused(struct listener *listener)
@@ -84,12 +96,17 @@ listener_admit(struct listener *listener, int fd)
 	if (sessions_count(listener->sessions) >= (unsigned)listener->server->config->limit_connections &&
 	    !sessions_drop_stranger(listener->sessions)) {
 		listener_tell_refused(listener);
-		close(fd);
+		listener_refuse(listener, fd, "[limits] connections is reached");
 		return;
 	}
 	if (listener->local)
 		listener_admit_local(listener, fd, &role, owner, sizeof(owner));
-	else
+	if (role == ROLE_USER &&
+	    !sessions_owner_has_room(listener->sessions, owner, (unsigned)listener->server->config->limit_connections)) {
+		listener_refuse(listener, fd, "the share of one owner in [limits] connections is reached");
+		return;
+	}
+	if (!listener->local)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (!listener->local && listener->server->tls != NULL)
 		bev = tls_accept(listener->server->tls, loop_base(listener->server->loop), fd);
@@ -119,6 +136,7 @@ listener_accept_cb(evutil_socket_t sock, short events, void *arg)
 	(void)sock;
 	(void)events;
 	for (int i = 0; i < LISTENER_ACCEPTS; i++) {
+		/* cppcheck-suppress nullPointer ; accept4() may be given none */
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
@@ -293,7 +311,7 @@ listener_open_tcp(struct server *server, struct sessions *sessions, int fd, cons
 void
 listener_place(const struct listener *listener, char *ret_place, size_t size)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(address);
 	char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1], port[8];
 

@@ -73,6 +73,23 @@ locks_make_dir(const char *path)
 	return error;
 }
 
+/* Whoever may write in it could be whom he likes: the token and the store lie there. NULL: nobody else may; else what is wrong. */
+static char *
+locks_distrust(int dir, const char *path)
+{
+	struct stat st;
+
+	if (fstat(dir, &st) < 0)
+		return mem_format("the state folder %s cannot be used: %s", path, strerror(errno));
+	if (st.st_uid != geteuid())
+		return mem_format("the state folder %s belongs to uid %u and the daemon is uid %u: chown -R it, or take another", path,
+		    (unsigned)st.st_uid, (unsigned)geteuid());
+	if ((st.st_mode & 022) != 0)
+		return mem_format("the state folder %s may be written by others (mode %03o): look whether what is in it is yours, then chmod 700",
+		    path, (unsigned)st.st_mode & 0777);
+	return NULL;
+}
+
 static int
 locks_open(int dir, const char *name)
 {
@@ -132,9 +149,15 @@ locks_take(const char *state_dir, struct locks *ret_locks, char **ret_reason)
 {
 	struct locks locks = {-1, -1, -1, -1, ""};
 	bool held;
+	char *distrust;
 
-	if (locks_make_dir(state_dir) < 0 || (locks.dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-	    (locks.daemon_lock = locks_open(locks.dir, "daemon.lock")) < 0 ||
+	if (locks_make_dir(state_dir) < 0 || (locks.dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return locks_fail(&locks, LOCKS_EXIT_CONFIG, ret_reason,
+		    mem_format("the state folder %s cannot be used: %s", state_dir, strerror(errno)));
+	distrust = locks_distrust(locks.dir, state_dir);
+	if (distrust != NULL)
+		return locks_fail(&locks, LOCKS_EXIT_CONFIG, ret_reason, distrust);
+	if ((locks.daemon_lock = locks_open(locks.dir, "daemon.lock")) < 0 ||
 	    (locks.tree_lock = locks_open(locks.dir, "tree.lock")) < 0 || (locks.leaders = leaders_open(locks.dir, "leaders")) < 0)
 		return locks_fail(&locks, LOCKS_EXIT_CONFIG, ret_reason,
 		    mem_format("the state folder %s cannot be used: %s", state_dir, strerror(errno)));

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -100,13 +99,21 @@ loop_base(struct loop *loop)
 }
 
 int
+loop_turn(struct loop *loop, bool may_wait)
+{
+	if (event_base_loop(loop->base, may_wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK) < 0)
+		return -1;
+	for (unsigned i = 0; i < loop->n_hooks; i++)
+		loop->hooks[i].cb(loop->hooks[i].arg);
+	return 0;
+}
+
+int
 loop_run(struct loop *loop)
 {
 	while (!loop->stopping) {
-		if (event_base_loop(loop->base, EVLOOP_ONCE) < 0)
+		if (loop_turn(loop, true) < 0)
 			return -1;
-		for (unsigned i = 0; i < loop->n_hooks; i++)
-			loop->hooks[i].cb(loop->hooks[i].arg);
 	}
 	return 0;
 }

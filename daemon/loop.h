@@ -7,6 +7,7 @@
 #ifndef DAEMON_LOOP_H
 #define DAEMON_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct event_base;
@@ -19,6 +20,8 @@ struct event_base *loop_base(struct loop *loop);
 /* Runs until loop_stop(). 0, or -1 when libevent failed. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+/* One turn and what is done after it; may_wait: for something to happen. 0 or -1 as loop_run(), which is made of these. */
+int loop_turn(struct loop *loop, bool may_wait);
 
 /* A message to the loop, embedded in what it is about. */
 struct mail {

@@ -21,10 +21,13 @@ mem_init(void)
 	mallopt(M_TRIM_THRESHOLD, MEM_TRIM);
 }
 
-static void
+void
 mem_out(size_t size)
 {
-	fprintf(stderr, "futured: out of memory (%zu bytes wanted)\n", size);
+	if (size > 0)
+		fprintf(stderr, "futured: out of memory (%zu bytes wanted)\n", size);
+	else
+		fprintf(stderr, "futured: out of memory\n");
 	abort();
 }
 

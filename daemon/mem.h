@@ -11,6 +11,9 @@
 /* Once, before all else: large blocks go back to the system as soon as they are freed, whichever thread made them. */
 void mem_init(void);
 
+/* What they all do: for memory that was not there by another way. size is what was wanted, 0 where nobody knows. */
+void mem_out(size_t size) __attribute__((noreturn, cold));
+
 /* Zeroed; the caller frees all of these with free(). */
 void *mem_new(size_t size) __attribute__((malloc, warn_unused_result, returns_nonnull));
 void *mem_new_array(size_t n, size_t size) __attribute__((malloc, warn_unused_result, returns_nonnull));

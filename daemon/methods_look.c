@@ -159,6 +159,8 @@ method_status(struct request *request, struct span raw)
 		what.n_ranges = status->selection.n_ranges;
 	}
 	what.owner = status->owner;
+	what.room = &request->room;
+	what.most = (size_t)request->server->config->limit_message;
 	what.fields = render_store_fields(fields);
 	what.arg = status;
 	gather_start(request->server->dispatch, &what);
@@ -208,13 +210,37 @@ list_reply(struct list *list, bool more)
 	list_free(list);
 }
 
+static void
+list_read(void *arg)
+{
+	struct list *list = arg;
+
+	dispatch_read(list->request->server->dispatch, &list->read);
+}
+
+/* The next slice; what has become more than a little waits until there is room for the longest page. */
+static void
+list_next(struct list *list)
+{
+	struct store_read *read = &list->read;
+	size_t longest = (size_t)list->request->server->config->limit_message / 4;
+
+	if (!read->strict || (read->large == 0 && list->text.len < ROOM_SMALL)) {
+		list_read(list);
+		return;
+	}
+	read->strict = false;
+	read->max_bytes = longest;
+	room_take(&list->request->room, longest + read->large, list_read, list);
+}
+
 /* A slice is here. One row more than fits was asked for, so that `next` is null at the very end. */
 static void
 list_done(struct store_read *read, void *arg)
 {
 	struct list *list = arg;
 	size_t max = (size_t)list->request->server->config->limit_message / 4;
-	bool more = read->more, full = false;
+	bool more = read->more, full = false, late;
 	size_t i;
 
 	if (read->error != 0) {
@@ -236,10 +262,11 @@ list_done(struct store_read *read, void *arg)
 	read->cursor = read->next;
 	read->max_rows = list->limit - list->n + 1;
 	store_read_done(read);
-	if (full || !more || loop_mono_ms() >= list->until_ms)
+	late = loop_mono_ms() >= list->until_ms && (list->n > 0 || read->large == 0); /* a page before a large job would be empty */
+	if (full || !more || late)
 		list_reply(list, full || more);
 	else
-		dispatch_read(list->request->server->dispatch, read);
+		list_next(list);
 }
 
 struct list_params {
@@ -291,11 +318,12 @@ method_list(struct request *request, struct span raw)
 	list->limit = (size_t)params.limit;
 	list->until_ms = loop_mono_ms() + LIST_LOOK_MS;
 	list->read.max_rows = list->limit + 1;
-	list->read.max_bytes = (size_t)request->server->config->limit_message / 4;
+	list->read.max_bytes = ROOM_SMALL;
+	list->read.strict = true;
 	list->read.fields = render_store_fields(fields);
 	list->read.done = list_done;
 	list->read.arg = list;
-	dispatch_read(request->server->dispatch, &list->read);
+	list_read(list);
 }
 
 const struct method methods_look[] = {

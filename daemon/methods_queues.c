@@ -7,6 +7,7 @@
 #include "daemon/config.h"
 #include "daemon/dispatch.h"
 #include "daemon/mem.h"
+#include "daemon/methods.h"
 #include "daemon/server.h"
 
 #define QUEUE_LIMIT_MAX 1000000000
@@ -113,20 +114,12 @@ queues_set_done(enum store_verdict verdict, const char *reason, void *ctx)
 {
 	struct queues_request *queues = ctx;
 
-	switch (verdict) {
-	case STORE_COMMITTED:
+	if (verdict == STORE_COMMITTED) {
 		queues_survey(queues);
 		return;
-	case STORE_FULL:
-		request_fail(queues->request, RPC_STORAGE_FULL, "there is no room to write the setting down: %s", reason);
-		break;
-	case STORE_UNAVAILABLE:
-		request_fail(queues->request, RPC_BUSY, "the store cannot take the setting now: %s", reason);
-		break;
-	case STORE_UNKNOWN:
-		request_fail(queues->request, RPC_OUTCOME_UNKNOWN, "it is not known whether the setting was kept: %s", reason);
-		break;
 	}
+	request_fail(queues->request, methods_verdict_code(verdict), "%s: %s",
+	    verdict == STORE_UNKNOWN ? "it is not known whether the setting was kept" : "the setting was not kept", reason);
 	queues_free(queues);
 }
 

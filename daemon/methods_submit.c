@@ -456,7 +456,8 @@ submit_any(struct request *request, struct span raw, enum submit_kind kind, cons
 
 	if (!request_params(request, raw, table, &params) || !submit_check_times(request, &params) ||
 	    (task = submit_find_task(request, &params)) == NULL || !submit_pool(request, &params, task, &spec.pool) ||
-	    !submit_check_webhook(request, params.webhook) || !methods_read_limits(request, params.limits, task, &spec.limits))
+	    !submit_check_webhook(request, params.webhook) || !methods_read_limits(request, params.limits, task, &spec.limits) ||
+	    !submit_policy(request, &params, &spec.after_policy))
 		return;
 	if (kind == SUBMIT_MAP) {
 		if (!submit_check_items(request, task, params.items, &spec.idempotent, &count))
@@ -475,7 +476,7 @@ submit_any(struct request *request, struct span raw, enum submit_kind kind, cons
 		spec.args = params.args;
 		spec.idempotent = task->is_idempotent != NULL ? task->is_idempotent(spec.args) : task->idempotent || task->pure;
 	}
-	if (!submit_policy(request, &params, &spec.after_policy) || !submit_read_after(request, &params, &after))
+	if (!submit_read_after(request, &params, &after))
 		return;
 	spec.after = text_span(&after);
 	if (kind == SUBMIT_RUN && peer_reserve_wait(request->peer) < 0) {

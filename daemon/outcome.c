@@ -108,7 +108,7 @@ outcome_set_error(struct outcome *outcome, enum job_error error, const char *for
 	n = vasprintf(&message, format, args);
 	va_end(args);
 	if (n < 0)
-		abort();
+		mem_out(0);
 	text_add_lit(&text, "{\"type\":");
 	text_add_quoted(&text, job_error_name(error));
 	text_add_lit(&text, ",\"message\":");

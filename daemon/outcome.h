@@ -30,6 +30,7 @@ struct outcome {
 	char *json;	      /* owned; the result, or the error object {"type":…,"message":…,…} */
 	size_t len;
 	struct usage usage;
+	bool later; /* an error of the moment, before the job began: it is tried again, and this does not count */
 };
 
 /* Ends what outcome owns; it is as zeroed then. */

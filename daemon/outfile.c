@@ -42,6 +42,7 @@ struct outfile {
 	struct outfile_key *key;
 	TAILQ_ENTRY(outfile) link;
 	bool busy;                /* a read of the store or of the file is under way, or waits for its turn */
+	bool waits;               /* for room */
 	bool closed;              /* its connection has gone meanwhile */
 	bool timed_out;
 	bool ended;               /* the job will write no more */
@@ -100,7 +101,7 @@ outfile_peer_closed(struct peer_wait *wait)
 {
 	struct outfile *outfile = (struct outfile *)((char *)wait - offsetof(struct outfile, peer_wait));
 
-	if (outfile->turn.queued) {
+	if (outfile->turn.queued || outfile->waits) {
 		peer_give_up_turn(outfile->request->peer, &outfile->turn);
 		outfile->busy = false;
 	}
@@ -195,6 +196,7 @@ outfile_worked(void *arg)
 	free(outfile->data);
 	outfile->data = NULL;
 	outfile->busy = true; /* others get their turn, and may end the connection */
+	room_leave(&outfile->request->room);
 	request_is_no_bulk(outfile->request);
 	outfile->busy = false;
 	if (outfile->closed)
@@ -203,15 +205,25 @@ outfile_worked(void *arg)
 		outfile_look(outfile);
 }
 
+static void
+outfile_read(void *arg)
+{
+	struct outfile *outfile = arg;
+
+	outfile->waits = false;
+	outfile->data = mem_grow(NULL, (size_t)outfile->what.limit, 1);
+	iopool_call(dispatch_iopool(outfile->outfiles->server->dispatch), outfile_work, outfile_worked, outfile);
+}
+
 /* Only a few at a time have read what their client has not: each may be a MiB. */
 static void
-outfile_read(struct peer_turn *turn)
+outfile_turn(struct peer_turn *turn)
 {
 	struct outfile *outfile = (struct outfile *)((char *)turn - offsetof(struct outfile, turn));
 
 	request_is_bulk(outfile->request);
-	outfile->data = mem_grow(NULL, (size_t)outfile->what.limit, 1);
-	iopool_call(dispatch_iopool(outfile->outfiles->server->dispatch), outfile_work, outfile_worked, outfile);
+	outfile->waits = true;
+	room_take(&outfile->request->room, (size_t)outfile->what.limit, outfile_read, outfile);
 }
 
 static void
@@ -283,7 +295,7 @@ outfiles_read(struct outfiles *outfiles, struct request *request, const struct o
 	outfile->range = (struct id_range){what->id, what->id};
 	outfile->owner = owner != NULL ? mem_text(owner) : NULL;
 	outfile->peer_wait.closed = outfile_peer_closed;
-	outfile->turn.go = outfile_read;
+	outfile->turn.go = outfile_turn;
 	if (peer_add_wait(request->peer, &outfile->peer_wait) < 0) {
 		request_fail(request, RPC_BUSY, "[limits] waits_per_connection is reached");
 		outfile_free(outfile);

@@ -122,18 +122,27 @@ picked_count(const struct picked *picked)
 	return count;
 }
 
+static void
+picked_go(void *arg)
+{
+	struct picked *picked = arg;
+
+	picked->ready(picked);
+}
+
 /* What would be too long to be told is not begun. */
 static void
 picked_surveyed(int error, const char *reason, void *arg)
 {
 	struct picked *picked = arg;
+	size_t count = error == 0 ? picked_count(picked) : 0;
 
 	if (error != 0)
 		request_fail(picked->request, RPC_INTERNAL, "%s", reason);
-	else if (picked_count(picked) > request_room(picked->request) / PICKED_REPLY_BYTES)
+	else if (count > request_room(picked->request) / PICKED_REPLY_BYTES)
 		request_fail(picked->request, RPC_TOO_LARGE, "the reply would be longer than [limits] message: name fewer jobs at a time");
 	else if (picked_check_unknown(picked->request, &picked->selection, picked_knows, picked, picked->n > 0)) {
-		picked->ready(picked);
+		room_take(&picked->request->room, count * PICKED_REPLY_BYTES, picked_go, picked);
 		return;
 	}
 	picked->release(picked);

@@ -112,6 +112,8 @@ procfs_each(const char *path, void (*cb)(struct procfs_pids *pids, pid_t pid, co
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 
+	if (dir == NULL && errno == ENOMEM)
+		mem_out(0); /* nobody is there and nobody can be seen are not the same */
 	if (dir == NULL)
 		return;
 	while ((entry = readdir(dir)) != NULL) {

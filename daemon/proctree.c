@@ -200,7 +200,7 @@ proctree_empty(const pid_t *keep, size_t n, proctree_reaped_cb reaped, void *arg
 	struct rusage usage;
 	pid_t pid, *children;
 	size_t n_children;
-	bool empty = true;
+	bool empty;
 	int status;
 
 	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) != 0) {
@@ -211,7 +211,9 @@ proctree_empty(const pid_t *keep, size_t n, proctree_reaped_cb reaped, void *arg
 	}
 	if (n == 0)
 		return false;
+	/* There is a child at least: a list without any could not be read. */
 	n_children = procfs_children(getpid(), &children);
+	empty = n_children > 0;
 	for (size_t i = 0; i < n_children && empty; i++)
 		empty = proctree_is_kept(children[i], keep, n);
 	free(children);

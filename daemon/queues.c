@@ -20,9 +20,37 @@ queues_init(struct queues *queues, size_t window)
 		TAILQ_INIT(&queues->rings[i]);
 }
 
+static struct owner_count *
+queues_owner(struct queues *queues, const char *owner)
+{
+	struct owner_count *count;
+
+	HASH_FIND_STR(queues->owners, owner, count);
+	if (count == NULL) {
+		count = mem_new(sizeof(*count));
+		count->owner = mem_text(owner);
+		HASH_ADD_KEYPTR(hh, queues->owners, count->owner, strlen(count->owner), count);
+	}
+	return count;
+}
+
+static void
+queues_tidy_owner(struct queues *queues, struct owner_count *count)
+{
+	if (count->pending != 0 || count->n_queues > 0)
+		return;
+	HASH_DEL(queues->owners, count);
+	free(count->owner);
+	free(count);
+}
+
 static void
 queues_free_queue(struct queues *queues, struct queue *queue)
 {
+	if (queue->by != NULL) {
+		queue->by->n_queues--;
+		queues_tidy_owner(queues, queue->by);
+	}
 	HASH_DEL(queues->by_name, queue);
 	queues->n--;
 	free(queue->name);
@@ -228,22 +256,16 @@ queues_rotate(struct queues *queues, uint8_t pool)
 void
 queues_count_pending(struct queues *queues, struct queue *queue, const char *owner, int64_t n)
 {
-	struct owner_count *count;
+	struct owner_count *count = queues_owner(queues, owner);
 
+	if (queue->by == NULL) {
+		queue->by = count;
+		count->n_queues++;
+	}
 	queue->pending += n;
 	queues->pending += n;
-	HASH_FIND_STR(queues->owners, owner, count);
-	if (count == NULL) {
-		count = mem_new(sizeof(*count));
-		count->owner = mem_text(owner);
-		HASH_ADD_KEYPTR(hh, queues->owners, count->owner, strlen(count->owner), count);
-	}
 	count->pending += n;
-	if (count->pending == 0) {
-		HASH_DEL(queues->owners, count);
-		free(count->owner);
-		free(count);
-	}
+	queues_tidy_owner(queues, count);
 }
 
 void
@@ -262,4 +284,13 @@ queues_owner_pending(const struct queues *queues, const char *owner)
 
 	HASH_FIND_STR(queues->owners, owner, count);
 	return count != NULL ? count->pending : 0;
+}
+
+size_t
+queues_owner_queues(const struct queues *queues, const char *owner)
+{
+	const struct owner_count *count;
+
+	HASH_FIND_STR(queues->owners, owner, count);
+	return count != NULL ? count->n_queues : 0;
 }

@@ -31,6 +31,7 @@ struct queue_settings {
 
 struct queue {
 	char *name;
+	struct owner_count *by; /* who has brought it into being by a job; NULL: nobody */
 	int64_t pending; /* not running, not ended; delayed ones too */
 	int64_t running;
 	struct queue_lane lanes[POOL_COUNT];
@@ -41,10 +42,11 @@ struct queue {
 	UT_hash_handle hh;
 };
 
-/* Pending jobs of one owner, for the limit. */
+/* What one owner has, for the limits. */
 struct owner_count {
 	char *owner;
 	int64_t pending;
+	size_t n_queues; /* that came to be by a job of his */
 	UT_hash_handle hh;
 };
 
@@ -92,5 +94,7 @@ bool queue_is_at_limit(const struct queue *queue);
 void queues_count_pending(struct queues *queues, struct queue *queue, const char *owner, int64_t n);
 void queues_count_running(struct queues *queues, struct queue *queue, int64_t n);
 int64_t queues_owner_pending(const struct queues *queues, const char *owner);
+/* Of the queues that are there, those that came to be by a job of his. */
+size_t queues_owner_queues(const struct queues *queues, const char *owner);
 
 #endif

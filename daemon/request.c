@@ -12,6 +12,7 @@
 #include "daemon/config.h"
 #include "daemon/mem.h"
 #include "daemon/server.h"
+#include "daemon/store.h"
 
 #define BATCH_MAX 1000
 #define VALUES_MAX 100000
@@ -99,6 +100,12 @@ peer_next_turns(struct peer *peer)
 	}
 }
 
+bool
+peer_may_be_told(const struct peer *peer, const struct store_row *row)
+{
+	return !peer->is_clogged(peer) && rooms_have(&peer->server->rooms, row->spec.args.len + row->json.len);
+}
+
 void
 peer_end_waits(struct peer *peer)
 {
@@ -152,6 +159,7 @@ request_free(struct request *request)
 	struct reply_batch *batch = request->batch;
 	struct peer *peer = request->peer;
 
+	room_leave(&request->room);
 	request_is_no_bulk(request);
 	if (request->id != request->id_room)
 		free(request->id);
@@ -374,6 +382,7 @@ request_new(struct peer *peer, struct reply_batch *batch, struct span id)
 
 	request->peer = peer;
 	request->server = peer->server;
+	request->room.rooms = &peer->server->rooms;
 	request->batch = batch;
 	peer->refs++;
 	request->notification = id.len == 0;

@@ -12,12 +12,14 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "daemon/room.h"
 #include "daemon/text.h"
 #include "proto/envelope.h"
 #include "proto/errors.h"
 #include "proto/role.h"
 
 struct server;
+struct store_row;
 
 /* Something that must end when its connection does (an await, a wait for output). */
 struct peer_wait {
@@ -70,6 +72,8 @@ void peer_take_turn(struct peer *peer, struct peer_turn *turn);
 void peer_give_up_turn(struct peer *peer, struct peer_turn *turn);
 /* It may be clogged no more. */
 void peer_next_turns(struct peer *peer);
+/* Whether the job of a row at hand may be told at once: the client reads, and there is room. */
+bool peer_may_be_told(const struct peer *peer, const struct store_row *row);
 /* Ends all its waits, unanswered. */
 void peer_end_waits(struct peer *peer);
 
@@ -91,6 +95,7 @@ struct request {
 	int64_t accepted; /* the job that it has brought about, if its reply is that job's object; 0: none */
 	bool changed;     /* jobs have been changed: what is told of them must not be an error that says they were not */
 	bool notification;
+	struct room room; /* of its reply, until that is on its way */
 	bool bulk;       /* its reply may be large and comes later: counted in peer->n_bulk */
 	size_t id_len;
 	char *id;        /* raw JSON */

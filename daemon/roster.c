@@ -4,12 +4,14 @@
 #include "daemon/roster.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
 
 #include "daemon/config.h"
 #include "daemon/mem.h"
 #include "daemon/server.h"
 
-#define ROSTER_CONNECTIONS 16 /* all together may keep as many ranges as so many may */
+#define ROSTER_CONNECTIONS 16 /* all owners together may keep as many ranges as so many connections may */
 
 /* A bit for each id of the ranges. */
 struct roster_naming {
@@ -101,20 +103,63 @@ naming_unknown(const struct roster *roster, size_t *ret_n)
 
 /* ---- what it keeps --------------------------------------------------------------------------------------------------------- */
 
-/* n ranges are kept now: false, and nothing is changed, when that is too much. */
+/* What all rosters of an owner keep; there while that is something. */
+struct roster_owner {
+	size_t n_ranges;
+	UT_hash_handle hh;
+	char name[];
+};
+
+static struct roster_owner *
+roster_get_owner(struct server *server, const char *name)
+{
+	struct roster_owner *owner;
+	size_t len = strlen(name);
+
+	HASH_FIND(hh, server->range_owners, name, len, owner);
+	if (owner == NULL) {
+		owner = mem_new(sizeof(*owner) + len);
+		memcpy(owner->name, name, len);
+		HASH_ADD_KEYPTR(hh, server->range_owners, owner->name, len, owner);
+	}
+	return owner;
+}
+
+static void
+roster_put_owner(struct server *server, struct roster_owner *owner)
+{
+	if (owner->n_ranges > 0)
+		return;
+	HASH_DEL(server->range_owners, owner);
+	free(owner);
+}
+
+/* n ranges are kept now: false, and nothing is changed, when that is too much. An owner may keep as many as it leaves free to others. */
 static bool
 roster_charge(struct roster *roster, size_t n)
 {
-	size_t max = (size_t)roster->server->config->limit_ranges_per_connection;
-	size_t charge = n > 0 ? n - 1 : 0, others = roster->peer->n_ranges - roster->charged;
-	size_t all = roster->server->n_ranges - roster->charged;
+	struct server *server = roster->server;
+	size_t max = (size_t)server->config->limit_ranges_per_connection, joint = max * ROSTER_CONNECTIONS;
+	size_t charge = n > 0 ? n - 1 : 0, connection = roster->peer->n_ranges - roster->charged + charge;
+	struct roster_owner *owner;
+	size_t own, all;
+	bool fits;
 
-	if (charge > roster->charged && (others + charge > max || all + charge > max * ROSTER_CONNECTIONS))
-		return false;
-	roster->peer->n_ranges = others + charge;
-	roster->server->n_ranges = all + charge;
-	roster->charged = charge;
-	return true;
+	if (charge == roster->charged)
+		return true;
+	owner = roster->charged > 0 ? roster->range_owner : roster_get_owner(server, roster->peer->owner);
+	own = owner->n_ranges - roster->charged + charge;
+	all = server->n_ranges - roster->charged + charge;
+	fits = charge < roster->charged || (connection <= max && all <= joint && own <= joint - all);
+	if (fits) {
+		roster->peer->n_ranges = connection;
+		server->n_ranges = all;
+		owner->n_ranges = own;
+		roster->charged = charge;
+		roster->range_owner = owner;
+	}
+	roster_put_owner(server, owner);
+	return fits;
 }
 
 /* ---- counting -------------------------------------------------------------------------------------------------------------- */
@@ -180,6 +225,21 @@ roster_row(const struct store_row *row, void *arg)
 	if (row->place == STORE_DONE)
 		roster_count_end(roster, row);
 	return !roster->over && roster->n_found <= roster->server->config->limit_selection;
+}
+
+static void
+roster_tally(const struct store_tally *tally, void *arg)
+{
+	struct roster *roster = arg;
+
+	if (tally->n > 0)
+		roster->position = tally->last;
+	roster->n_found += tally->n;
+	for (int state = 0; state < JOB_STATE_COUNT; state++)
+		roster->n_ended += tally->ended[state];
+	roster->n_failed += tally->ended[JOB_FAILED];
+	if (tally->first_seq < roster->first_seq)
+		roster->first_seq = tally->first_seq;
 }
 
 static void
@@ -256,17 +316,31 @@ roster_read_done(int error, const char *reason, void *arg)
 }
 
 void
-roster_read(struct roster *roster, unsigned fields, bool (*row)(const struct store_row *, void *), void (*done)(int, const char *, void *),
-    void *arg)
+roster_read(struct roster *roster, unsigned fields, struct room *room, bool (*row)(const struct store_row *, void *),
+    void (*done)(int, const char *, void *), void *arg)
 {
 	const struct selection *selection = &roster->selection;
 	struct gather_what what = {.ranges = selection->ranges, .n_ranges = selection->n_ranges, .owner = roster->owner};
 
 	what.fields = fields;
+	what.room = room;
+	what.most = (size_t)roster->server->config->limit_message;
 	what.row = row;
 	what.done = done;
 	what.arg = arg;
 	roster->gather = gather_start(roster->server->dispatch, &what);
+}
+
+bool
+roster_count(struct roster *roster, void (*tally)(const struct store_tally *, void *), void (*done)(int, const char *, void *), void *arg)
+{
+	const struct selection *selection = &roster->selection;
+	struct gather_what what = {.ranges = selection->ranges, .n_ranges = selection->n_ranges, .tally = tally, .done = done, .arg = arg};
+
+	if (roster->owner != NULL)
+		return false;
+	roster->gather = gather_start(roster->server->dispatch, &what);
+	return true;
 }
 
 static void
@@ -310,8 +384,8 @@ roster_start(struct roster *roster, const struct roster_calls *calls, struct req
 	waiters_add(roster->server->waiters, &roster->waiter);
 	if (selection->filtered)
 		roster_read_filter(roster);
-	else
-		roster_read(roster, 0, roster_row, roster_read_done, roster);
+	else if (roster->naming != NULL || !roster_count(roster, roster_tally, roster_read_done, roster))
+		roster_read(roster, 0, NULL, roster_row, roster_read_done, roster);
 }
 
 void

@@ -4,7 +4,8 @@
  * It registers with the waiters and then reads the selection from the store in rising order of ids. A job counts as ended when it is told so and the
  * reading has passed it, or when the reading finds it so: the store answers in the order in which it worked, so each job is counted once and no
  * bit a job is kept. While it waits it holds ranges of ids alone: those that were asked for or, where a filter or the owner leaves some of their jobs
- * out, those that it found. They are charged to the connection, [limits] ranges_per_connection: beyond that it fails with RPC_BUSY. Loop thread.
+ * out, those that it found. They are charged to the connection, [limits] ranges_per_connection, and to its owner, who leaves as many free to others
+ * as all his connections keep: beyond that it fails with RPC_BUSY. Loop thread.
  */
 #ifndef DAEMON_ROSTER_H
 #define DAEMON_ROSTER_H
@@ -47,6 +48,7 @@ struct roster {
 	int64_t position;          /* the last id that was read */
 	struct peer *peer;         /* until it is left */
 	size_t charged;            /* to it: ranges beyond the first */
+	struct roster_owner *range_owner; /* while it is charged */
 	bool over;                 /* more than it may keep */
 	bool ready;
 	int64_t n_found, n_ended, n_failed;
@@ -62,9 +64,12 @@ void roster_start(struct roster *roster, const struct roster_calls *calls, struc
 void roster_start_fresh(struct roster *roster, const struct roster_calls *calls, struct request *request, int64_t id);
 /* Whether the reading has found it; before ready() only those that it has passed. */
 bool roster_has(const struct roster *roster, int64_t id);
-/* Reads its jobs once more, after ready(). */
-void roster_read(struct roster *roster, unsigned fields, bool (*row)(const struct store_row *row, void *arg),
+/* Reads its jobs once more, after ready(); room as gather's. */
+void roster_read(struct roster *roster, unsigned fields, struct room *room, bool (*row)(const struct store_row *row, void *arg),
     void (*done)(int error, const char *reason, void *arg), void *arg);
+/* Counts them once more, after ready(): tally is called for each part. false: it cannot, for only some of the jobs in its ranges are its own. */
+bool roster_count(struct roster *roster, void (*tally)(const struct store_tally *tally, void *arg),
+    void (*done)(int error, const char *reason, void *arg), void *arg) __attribute__((warn_unused_result));
 /* Nothing more is called, but release(arg), at once or when a reading has come back: only then the roster's memory may go. */
 void roster_leave(struct roster *roster, void (*release)(void *arg), void *arg);
 /* Within release(). */

@@ -82,23 +82,34 @@ runas_find_groups(struct runas_user *user)
 	return -1;
 }
 
+/* What getpwuid(3) says of a user that is not there; all else is a fault of the moment. */
+static bool
+runas_is_unknown(int error)
+{
+	return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
+}
+
 int
 runas_find(int64_t uid, struct runas_user *ret_user, char *why_not, size_t size)
 {
 	struct runas_user user = {0};
 	struct passwd *entry;
+	int error;
 
 	if (uid < 0 || uid > UID_MAX) {
 		snprintf(why_not, size,
 		    "its owner is no Unix user: with [exec] run_as = owner a command runs as the user who has submitted it by the Unix socket");
 		return -1;
 	}
-	errno = 0;
-	entry = getpwuid((uid_t)uid);
+	do {
+		errno = 0;
+		entry = getpwuid((uid_t)uid);
+		error = errno;
+	} while (entry == NULL && error == EINTR);
 	if (entry == NULL) {
 		snprintf(why_not, size, "the user with uid %lld, its owner, cannot be looked up: %s", (long long)uid,
-		    errno != 0 ? strerror(errno) : "there is none");
-		return -1;
+		    error != 0 ? strerror(error) : "there is none");
+		return runas_is_unknown(error) ? -1 : RUNAS_LATER;
 	}
 	user.uid = entry->pw_uid;
 	user.gid = entry->pw_gid;
@@ -124,6 +135,17 @@ runas_done(struct runas_user *user)
 	*user = (struct runas_user){0};
 }
 
+/*
+ * The kernel's own calls, which are of one thread: the child of a fork has no other. libc's would tell all the threads that it
+ * believes in by a signal, and that includes the one that TSan starts in a child, which dies of it; nor does libc say that
+ * they may be called there.
+ */
+#ifdef SYS_setresuid32 /* where the plain ones know 16 bits only */
+#define RUNAS_CALL(name) SYS_##name##32
+#else
+#define RUNAS_CALL(name) SYS_##name
+#endif
+
 /* Whether the process is that user and nobody else, and cannot be root again. */
 static bool
 runas_is(const struct runas_user *user)
@@ -137,7 +159,7 @@ runas_is(const struct runas_user *user)
 		return false;
 	if (real_group != user->gid || effective_group != user->gid || saved_group != user->gid)
 		return false;
-	return user->uid == 0 || (setuid(0) < 0 && (user->gid == 0 || setgid(0) < 0));
+	return user->uid == 0 || (syscall(RUNAS_CALL(setuid), 0L) < 0 && (user->gid == 0 || syscall(RUNAS_CALL(setgid), 0L) < 0));
 }
 
 int
@@ -146,8 +168,9 @@ runas_become(const struct runas_user *user)
 	/* Keys that root holds in its session are not for the command; it may be that nobody can ask for any. */
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EPERM)
 		return errno;
-	if (setgroups(user->n_groups, user->groups) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
-	    setresuid(user->uid, user->uid, user->uid) < 0)
+	if (syscall(RUNAS_CALL(setgroups), user->n_groups, user->groups) < 0 ||
+	    syscall(RUNAS_CALL(setresgid), user->gid, user->gid, user->gid) < 0 ||
+	    syscall(RUNAS_CALL(setresuid), user->uid, user->uid, user->uid) < 0)
 		return errno;
 	privacy_close_memory(); /* of root's, until it is executed: a kernel may be set to open it when a user changes */
 	return runas_is(user) ? 0 : EPERM;

@@ -30,7 +30,11 @@ struct runas_user {
 	char *name, *home, *shell;
 };
 
-/* 0, or -1: the user is not known, or RUNAS_NOBODY, and why_not says so (of size bytes). */
+/*
+ * 0; -1: the user is not known, or RUNAS_NOBODY; or RUNAS_LATER: the database of users cannot be asked now, and may be soon. why_not
+ * (of size bytes) says why.
+ */
+#define RUNAS_LATER (-2)
 int runas_find(int64_t uid, struct runas_user *ret_user, char *why_not, size_t size) __attribute__((warn_unused_result));
 void runas_done(struct runas_user *user);
 

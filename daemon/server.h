@@ -14,6 +14,7 @@ struct config;
 struct dispatch;
 struct loop;
 struct outfiles;
+struct roster_owner;
 struct task;
 struct tls;
 struct token;
@@ -44,7 +45,9 @@ struct server {
 	pid_t spawner_pid;
 	int64_t started_ms; /* monotonic */
 	unsigned connections;
+	struct rooms rooms; /* of what all replies in the making keep */
 	size_t n_ranges;    /* that the waits of all connections keep */
+	struct roster_owner *range_owners; /* who keeps them */
 };
 
 #endif

@@ -43,6 +43,7 @@ slots_new(unsigned n)
 	slots->n = n;
 	slots->words = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (slots->words == MAP_FAILED) {
+		/* cppcheck-suppress memleak ; nothing was mapped */
 		free(slots);
 		return NULL;
 	}

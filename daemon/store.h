@@ -50,7 +50,7 @@ struct store_end {
 	int32_t worker;         /* pid, or 0 */
 	int64_t started_ms;     /* wall clock, SPEC_NONE when it never was */
 	int64_t finished_ms;
-	int64_t until_ms;       /* when retention may delete it */
+	int64_t until_ms;       /* when retention may delete it; SPEC_NONE: as store_open_config.retention_ms says */
 	bool output;            /* there may be output files */
 };
 
@@ -109,7 +109,6 @@ struct store_cancel {
 	const char *owner;   /* only this owner's; NULL: anybody's. The text lives until the callback */
 	struct span error;   /* the error object to store if it ends here */
 	int64_t now_ms;
-	int64_t until_ms;
 	void *ctx;
 	enum store_answer answer;
 	/* STORE_CANCELLED: where it had stood, for the counts */
@@ -275,9 +274,18 @@ struct store_row {
 	struct span json;       /* result or error object, or SPAN_NONE */
 };
 
+/* Of the jobs that a read looked at. */
+struct store_tally {
+	int64_t n;                      /* that there are */
+	int64_t ended[JOB_STATE_COUNT]; /* by the state in which they have ended */
+	int64_t last;                   /* the highest id of them; 0: there are none */
+	int64_t first_seq;              /* the lowest place in the order of finishing; INT64_MAX: none has ended */
+};
+
 /*
  * Jobs whose id is in ranges and that fit the filter, by id, rising or (desc) falling, behind cursor. A read stops when it has
  * max_rows rows or max_bytes bytes of text, or when it has looked for about 2 ms: then *more is true and `next` is the cursor to go on with.
+ * A strict one reads no row that would take it over max_bytes: it stops before that, and says how large the row is.
  */
 struct store_read {
 	const struct id_range *ranges;         /* sorted, disjoint; the caller's until done */
@@ -286,16 +294,20 @@ struct store_read {
 	const char *owner;                     /* only this owner's; NULL: anybody's */
 	bool desc;
 	bool by_end;                           /* ended jobs alone, in the order of finishing: cursor and next are places in it (seq) */
+	bool tallies;                          /* they are counted, in a tenth of the time: no rows. Without filter, owner, desc and by_end */
 	int64_t cursor;                        /* the last id seen, 0 at first */
 	size_t max_rows;
 	size_t max_bytes;
+	bool strict;
 	unsigned fields;
 
 	int error;              /* answer: 0, or -1: the store could not read (reason) */
 	char reason[256];
 	struct store_row *rows; /* answer: with all they point to they live until store_read_done() */
 	size_t n_rows;
+	struct store_tally tally;
 	bool more;
+	size_t large;           /* answer: the bytes of args and result of the row that a strict one stopped before; 0: none */
 	int64_t next;
 	void (*done)(struct store_read *read, void *arg);
 	void *arg;
@@ -392,7 +404,7 @@ struct store_open_config {
 	const char *path;        /* the database file; its folder exists */
 	const char *synchronous; /* "full", "normal", "off" */
 	int64_t now_ms;
-	int64_t retention_ms;    /* for jobs that recovery ends and that gave no retain */
+	int64_t retention_ms;    /* how long after its end a job is kept that gave no retain */
 	/* Error object of a job that is ended as Lost, and as Cancelled (cancel was requested); attempt is added by the store's caller: a format with one %d. */
 	const char *lost_error;
 	const char *cancelled_error; /* used where the row holds no cancel error of its own */

@@ -3,8 +3,11 @@
  */
 #include "daemon/task.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "daemon/mem.h"
 
 const struct task *
 task_find(const struct task *const *table, struct span name_string)
@@ -186,4 +189,15 @@ task_bind(const struct task *task, struct span args, struct span values[TASK_PAR
 		}
 	}
 	return result;
+}
+
+char *
+task_string(struct span value, size_t *ret_len)
+{
+	char *text = NULL;
+
+	assert(jsonspan_type(value) == JSONSPAN_STRING);
+	if (jsonspan_string(value, &text, ret_len) < 0)
+		mem_out(value.len);
+	return text;
 }

@@ -93,6 +93,9 @@ const char *task_type_name(enum task_type type);
 int task_bind(
     const struct task *task, struct span args, struct span values[TASK_PARAMS_MAX], struct outcome *ret_outcome);
 
+/* A string's text, malloc'ed, and how long it is (NULL: nobody asks). value is known to be a string: it was bound as one. */
+char *task_string(struct span value, size_t *ret_len) __attribute__((warn_unused_result, returns_nonnull));
+
 extern const struct task *const tasks_builtin[]; /* tasks/table.c */
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/mem.h"
@@ -46,10 +47,17 @@ static int
 token_read(int dir, struct token *token)
 {
 	int fd = openat(dir, "token", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
 	ssize_t n;
 
 	if (fd < 0)
 		return -1;
+	/* who has put it there could have the daemon do what he likes */
+	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022) != 0) {
+		close(fd);
+		errno = EPERM;
+		return -1;
+	}
 	n = read(fd, token->text, sizeof(token->text) - 1);
 	close(fd);
 	if (n < 0)

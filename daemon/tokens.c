@@ -102,17 +102,21 @@ tokens_distrust(int fd)
 static int
 tokens_read_file(struct tokens *tokens, FILE *file, char **ret_reason)
 {
-	char line[TOKENS_LINE_MAX];
+	char *line = NULL;
 	const char *why = NULL;
 	unsigned number = 0;
+	size_t room = 0;
+	ssize_t len;
 	bool empty;
 
-	while (why == NULL && fgets(line, sizeof(line), file) != NULL) {
+	while (why == NULL && (len = getline(&line, &room, file)) >= 0) {
 		struct tokens_entry entry = {.name = ""};
 
 		number++;
-		if (strlen(line) + 1 == sizeof(line) && line[sizeof(line) - 2] != '\n')
+		if (len > TOKENS_LINE_MAX)
 			why = "the line is too long";
+		else if (memchr(line, '\0', (size_t)len) != NULL)
+			why = "there is a NUL in this line: the file is no text";
 		else
 			why = tokens_read_line(line, &entry, &empty);
 		if (why == NULL && !empty && tokens_find_name(tokens, entry.name) != NULL)
@@ -122,6 +126,7 @@ tokens_read_file(struct tokens *tokens, FILE *file, char **ret_reason)
 		tokens->entries = mem_room(tokens->entries, tokens->n, &tokens->capacity, sizeof(*tokens->entries));
 		tokens->entries[tokens->n++] = entry;
 	}
+	free(line);
 	if (why == NULL && !ferror(file))
 		return 0;
 	*ret_reason = why != NULL ? mem_format("%s:%u: %s", tokens->path, number, why)

@@ -7,6 +7,7 @@
  * neither side ever holds a pointer to nothing. Notes travel in batches: one wake-up of the thread for all that the
  * loop sent meanwhile, one mail to the loop for all that ended in a turn of the thread.
  */
+#include "daemon/allocators.h"
 #include "daemon/waits.h"
 
 #include <assert.h>
@@ -517,7 +518,7 @@ waits_new(struct loop *loop, const struct waits_config *config, waits_done_cb do
 {
 	struct waits *waits = mem_new(sizeof(*waits));
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (allocators_begin_curl() != CURLE_OK)
 		abort();
 	waits->config = *config;
 	waits->done = done;

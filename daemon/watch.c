@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "daemon/config.h"
 #include "daemon/dispatch.h"
 #include "daemon/log.h"
 #include "daemon/mem.h"
@@ -28,11 +29,13 @@ struct watch {
 	struct peer_wait peer_wait;
 	struct peer_turn turn;
 	struct reply_hook hook;
-	struct store_read *read; /* under way */
+	struct store_read *read; /* under way, or waiting for room */
+	struct room room;        /* for what it reads */
 	enum watch_order order;
 	unsigned events;
 	render_fields fields;
 	unsigned rows;   /* of the next read in the order of id */
+	size_t large;    /* bytes of the job that is to be read next, if it needs room; or 0 */
 	bool started;    /* the reply is on its way: events may follow */
 	bool stopped;    /* by unwatch, before it was answered */
 	bool gone;       /* to be freed when the read has come back */
@@ -65,6 +68,11 @@ watch_leave(struct watch *watch)
 {
 	reply_hook_drop(&watch->hook);
 	peer_give_up_turn(watch->peer, &watch->turn);
+	if (watch->room.waiting) {
+		free(watch->read);
+		watch->read = NULL;
+	}
+	room_leave(&watch->room);
 	roster_leave(&watch->roster, watch_free, watch);
 }
 
@@ -125,11 +133,11 @@ watch_send(const struct watch *watch, struct text *text)
 	text_done(text);
 }
 
-/* Whether an event may be told as it happens. */
+/* Whether the end of a job may be told as it happens. */
 static bool
-watch_is_free(const struct watch *watch)
+watch_is_free(const struct watch *watch, const struct store_row *row)
 {
-	return watch->started && !watch->turn.queued && watch->read == NULL && !watch->peer->is_clogged(watch->peer);
+	return watch->started && !watch->turn.queued && watch->read == NULL && row->spec.task != NULL && peer_may_be_told(watch->peer, row);
 }
 
 /* ---- changes of running jobs ----------------------------------------------------------------------------------------------- */
@@ -275,7 +283,9 @@ watch_read_done(struct store_read *read, void *arg)
 			watch_take_ids(watch, read, &text);
 		else
 			watch_take_finished(watch, read, &text);
+		watch->large = read->n_rows == 0 ? read->large : 0;
 		watch_send(watch, &text);
+		room_leave(&watch->room);
 		watch_go(watch);
 		peer_end_bulk(peer);
 	}
@@ -285,8 +295,18 @@ watch_read_done(struct store_read *read, void *arg)
 }
 
 static void
+watch_read(void *arg)
+{
+	struct watch *watch = arg;
+
+	dispatch_read(watch->roster.server->dispatch, watch->read);
+}
+
+/* A large job is read by itself, when there is room for it. */
+static void
 watch_begin_read(struct watch *watch)
 {
+	size_t most = (size_t)watch->roster.server->config->limit_message;
 	struct store_read *read = mem_new(sizeof(*read));
 	const struct roster *roster = &watch->roster;
 
@@ -295,14 +315,15 @@ watch_begin_read(struct watch *watch)
 	read->owner = roster->owner;
 	read->by_end = watch->order == WATCH_FINISHED;
 	read->cursor = read->by_end ? watch->seq : watch->id;
-	read->max_rows = read->by_end ? WATCH_ROWS_MAX : watch->rows;
+	read->max_rows = watch->large > 0 ? 1 : read->by_end ? WATCH_ROWS_MAX : watch->rows;
 	read->max_bytes = WATCH_BYTES;
+	read->strict = watch->large == 0;
 	read->fields = render_store_fields(watch->fields);
 	read->done = watch_read_done;
 	read->arg = watch;
 	watch->read = read;
 	peer_begin_bulk(watch->peer);
-	dispatch_read(roster->server->dispatch, read);
+	room_take(&watch->room, watch->large < most ? watch->large : most, watch_read, watch);
 }
 
 /* ---- the next thing to do -------------------------------------------------------------------------------------------------- */
@@ -349,7 +370,7 @@ watch_tell_row(const struct watch *watch, const struct store_row *row)
 static void
 watch_ended_by_end(struct watch *watch, const struct store_row *row)
 {
-	if (watch->behind == 0 && row->spec.task != NULL && watch_is_free(watch)) {
+	if (watch->behind == 0 && watch_is_free(watch, row)) {
 		watch_tell_row(watch, row);
 		watch->seq = row->seq;
 		return;
@@ -365,7 +386,7 @@ watch_ended_by_id(struct watch *watch, const struct store_row *row)
 	if (row->id != watch->next)
 		return;
 	watch->next = 0;
-	if (row->spec.task != NULL && watch_is_free(watch)) {
+	if (watch_is_free(watch, row)) {
 		watch_tell_row(watch, row);
 		watch->id = row->id;
 	}
@@ -443,6 +464,7 @@ watch_start(struct request *request, struct watch_what *what)
 	}
 	watch->request = request;
 	watch->peer = peer;
+	watch->room.rooms = &peer->server->rooms;
 	watch->number = ++peer->n_watches;
 	watch->order = what->order;
 	watch->events = what->events;

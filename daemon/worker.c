@@ -33,6 +33,8 @@
 #define OUT_MAX	   (64u * 1024)
 #define OUT_US	   1000
 #define FRAME_ROOM 4096 /* of FRAME_MAX, for what stands around a result */
+#define BRIEF_US   100	/* of so short a function the kernel is not asked what it took */
+#define AROUND_US  5	/* about what reading a job and writing its result take */
 
 struct worker {
 	const struct spawner_config *config;
@@ -43,7 +45,8 @@ struct worker {
 	char *in; /* bytes from start to end are not handled yet */
 	size_t in_start, in_end, in_capacity;
 	struct frame_out out;
-	struct rusage rusage; /* of this process, at the end of the last function */
+	struct rusage rusage; /* of this process, when it was asked for last */
+	int64_t brief_us;     /* what functions have been told to have taken since, and about what stood around them */
 	int64_t peak_kib;     /* of a large job that is over: what is not above it tells nothing; 0: there was none */
 	uint64_t job, token;  /* of the command that runs */
 	size_t scanned;	      /* bytes from in_start that were searched for its cancel */
@@ -66,6 +69,13 @@ static void __attribute__((noreturn)) worker_fault(const char *what)
 {
 	log_error("worker of slot %u: %s", worker.slot, what);
 	worker_end(1);
+}
+
+static void
+worker_ask_usage(void)
+{
+	getrusage(RUSAGE_SELF, &worker.rusage);
+	worker.brief_us = 0;
 }
 
 /* ---- results out ----------------------------------------------------------------------------- */
@@ -190,7 +200,7 @@ worker_shrink(void)
 	free(worker.in);
 	worker_open_buffer();
 	malloc_trim(0);
-	getrusage(RUSAGE_SELF, &worker.rusage);
+	worker_ask_usage();
 	worker.peak_kib = worker.rusage.ru_maxrss;
 }
 
@@ -326,10 +336,12 @@ static int
 worker_find_user(int64_t uid, struct runas_user *ret_user, struct outcome *ret_outcome)
 {
 	char why_not[256];
+	int found = uid != FRAME_AS_OURSELVES ? runas_find(uid, ret_user, why_not, sizeof(why_not)) : 0;
 
-	if (uid == FRAME_AS_OURSELVES || runas_find(uid, ret_user, why_not, sizeof(why_not)) == 0)
+	if (found == 0)
 		return 0;
 	outcome_set_error(ret_outcome, JOB_ERROR_TASK_ERROR, "%s", why_not);
+	ret_outcome->later = found == RUNAS_LATER;
 	return -1;
 }
 
@@ -349,7 +361,7 @@ worker_run_command(const struct task *task, const struct task_call *call, const 
 	}
 	command_done(&command);
 	runas_done(&as);
-	getrusage(RUSAGE_SELF, &worker.rusage);
+	worker_ask_usage();
 }
 
 /* ---- functions ------------------------------------------------------------------------------- */
@@ -385,23 +397,49 @@ worker_elapsed_us(const struct timeval *from, const struct timeval *to)
 	return (int64_t)(to->tv_sec - from->tv_sec) * 1000000 + (to->tv_usec - from->tv_usec);
 }
 
+static int64_t
+worker_peak_kib(void)
+{
+	return worker.rusage.ru_maxrss > worker.peak_kib ? worker.rusage.ru_maxrss : 0;
+}
+
+/*
+ * A system call takes longer than many a function: one that was brief has taken, at most, the time that went by. What the
+ * process took since the kernel was asked last stays of that order, so that a longer function is not told more.
+ */
+static void
+worker_measure(int64_t took_us, struct usage *ret_usage)
+{
+	struct rusage before = worker.rusage;
+	int64_t brief_us, user_us;
+
+	*ret_usage = (struct usage){.known = true};
+	if (took_us < BRIEF_US && worker.brief_us + took_us < BRIEF_US) {
+		worker.brief_us += took_us + AROUND_US;
+		ret_usage->user_us = took_us;
+		ret_usage->max_rss_kib = worker_peak_kib();
+		return;
+	}
+	brief_us = worker.brief_us;
+	worker_ask_usage();
+	user_us = worker_elapsed_us(&before.ru_utime, &worker.rusage.ru_utime) - brief_us;
+	ret_usage->user_us = user_us > 0 ? user_us : 0;
+	ret_usage->system_us = worker_elapsed_us(&before.ru_stime, &worker.rusage.ru_stime);
+	ret_usage->max_rss_kib = worker_peak_kib();
+}
+
 static void
 worker_run_function(const struct task *task, const struct task_call *call, struct outcome *ret_outcome)
 {
-	struct rusage before = worker.rusage;
+	int64_t began_us;
 
 	worker.report_due_us = 0;
 	worker.report_end = 0;
 	worker_lend_out();
+	began_us = clock_mono_us();
 	task->run(call, ret_outcome);
 	worker_reclaim_out();
-	getrusage(RUSAGE_SELF, &worker.rusage);
-	ret_outcome->usage = (struct usage){
-	    .user_us = worker_elapsed_us(&before.ru_utime, &worker.rusage.ru_utime),
-	    .system_us = worker_elapsed_us(&before.ru_stime, &worker.rusage.ru_stime),
-	    .max_rss_kib = worker.rusage.ru_maxrss > worker.peak_kib ? worker.rusage.ru_maxrss : 0,
-	    .known = true,
-	};
+	worker_measure(clock_mono_us() - began_us, &ret_outcome->usage);
 }
 
 /* ---- one job after the other ----------------------------------------------------------------- */
@@ -483,7 +521,7 @@ worker_set_up(const struct spawner_config *config, unsigned slot)
 		limit.rlim_cur = config->nofile_soft < limit.rlim_max ? config->nofile_soft : limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	getrusage(RUSAGE_SELF, &worker.rusage);
+	worker_ask_usage();
 }
 
 void

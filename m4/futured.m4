@@ -79,6 +79,7 @@ AC_DEFUN([FUTURED_HARDENING], [
 		FUTURED_TRY_FLAG([-fcf-protection], [HARDENING_CFLAGS])])
 	m4_foreach_w([flag], [-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed],
 		[FUTURED_TRY_FLAG(m4_defn([flag]), [HARDENING_LDFLAGS])])
+	FUTURED_TRY_FLAG([-fPIE], [HARDENING_CFLAGS])
 	FUTURED_TRY_FLAG([-pie], [PIE_LDFLAGS])
 	AC_SUBST([HARDENING_CFLAGS])
 	AC_SUBST([HARDENING_LDFLAGS])

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define DATETIME_END_MS INT64_C(253402300800000) /* the year 10000, which has a digit too many */
+
 /* Exactly n digits from *at on, which goes behind them; -1: there are not so many, or the number is not in low … high. */
 static int
 datetime_number(const char **at, int n, int low, int high)
@@ -106,7 +108,7 @@ datetime_read(const char *text, int64_t *ret_ms)
 	    datetime_read_clock(&text, &clock_ms) < 0 || datetime_read_offset(&text, &offset_ms) < 0 || *text != '\0')
 		return -1;
 	ms = days * INT64_C(86400000) + clock_ms - offset_ms;
-	if (ms < 0)
+	if (ms < 0 || ms >= DATETIME_END_MS)
 		return -1;
 	*ret_ms = ms;
 	return 0;

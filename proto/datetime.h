@@ -8,7 +8,8 @@
 
 /*
  * Milliseconds since the epoch. The fraction may be missing or have any number of digits (what is below a millisecond is
- * cut off), the offset may be Z or ±hh:mm, T and Z may be small letters. 0, or -1: it is none, or before 1970.
+ * cut off), the offset may be Z or ±hh:mm, T and Z may be small letters. 0, or -1: it is none, or (in UTC) before 1970
+ * or behind 9999.
  */
 int datetime_read(const char *text, int64_t *ret_ms);
 

@@ -382,7 +382,7 @@ jsonspan_quote(const char *text, size_t len, char *out)
 			*to++ = escape;
 			continue;
 		}
-		memcpy(to, "u00", 3);
+		memcpy(to, "u00", 3); /* NOLINT(bugprone-not-null-terminated-result): more follows */
 		to[3] = hex[byte >> 4];
 		to[4] = hex[byte & 15];
 		to += 5;

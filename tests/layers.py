@@ -25,7 +25,7 @@ NOT_CODE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n
 NOT_BARE = ("event2/", "event.h", "evutil.h", "sqlite3.h", "pthread.h", "threads.h")
 
 FORKERS = ("spawner", "supervise", "command")
-KILLERS = ("procfs", "proctree", "spawner", "supervise")
+KILLERS = ("command_fork", "procfs", "proctree", "spawner", "supervise")
 
 
 class Source:
@@ -218,7 +218,7 @@ class Check:
                 self.fault(source.path, line, "calls %s()" % name)
 
     def rule_kill(self):
-        """signals are sent in proctree (through procfs), spawner and supervise alone"""
+        """signals are sent in proctree (through procfs), spawner, supervise and its command alone"""
         for source, line, name in self.each_match(SIGNALS_PROCESS, self.inside("proto", "daemon", "client")):
             if source.folder != "daemon" or not any(source.is_part_of(module) for module in KILLERS):
                 self.fault(source.path, line, "calls %s()" % name)

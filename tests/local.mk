@@ -9,21 +9,26 @@ AM_TESTS_ENVIRONMENT = \
 	FUTURED='$(abs_top_builddir)/futured'; FUTURECTL='$(abs_top_builddir)/futurectl'; \
 	export FUTURED FUTURECTL;
 
-TESTS += tests/layers.py tests/run-stories.py
+TESTS += tests/layers.py tests/matrix.py tests/run-stories.py
 
 EXTRA_DIST += \
 	tests/README.md \
-	tests/bench \
-	tests/fault \
+	tests/coverage.h \
+	tests/coverage.py \
 	tests/layers.py \
 	tests/library.py \
+	tests/lint.py \
+	tests/matrix.py \
 	tests/run-stories.py \
 	tests/run-unit.py \
 	tests/story \
+	tests/valgrind.py \
+	tests/valgrind.supp \
 	tests/units.py
 
 include tests/bench/local.mk
 include tests/fault/local.mk
+include tests/fuzz/local.mk
 
 if HAVE_CHECK
 include tests/unit/local.mk

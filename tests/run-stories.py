@@ -5,9 +5,10 @@ Runs the stories: each a function in tests/story/*.py that drives a real daemon 
     run-stories.py [-j N] [--futured PATH] [--futurectl PATH] [--env NAME=VALUE] [NAME…]
 
 A NAME is a part of `file.test_name`; without any, those in $FUTURED_STORIES, else all; -NAME there leaves some out.
-One line a story, and at the end `stories: N passed, N failed`; the exit status is 0 when none failed and at least one
-ran. Programs are looked for in $FUTURED and $FUTURECTL, then below the current folder. They are copied to a folder
-that every user may read, since the stories run as users of their own when root runs them.
+One line a story, with the figures that it tells, and at the end `stories: N passed, N failed`; the exit status is 0
+when none failed and at least one ran. Programs are looked for in $FUTURED and $FUTURECTL, then below the current
+folder. They are copied to a folder that every user may read, since the stories run as users of their own when root
+runs them.
 """
 
 import argparse
@@ -94,7 +95,8 @@ def finish(running, count):
     os.waitpid(pid, 0)
     verdict = json.loads(data) if data else {"ok": False, "why": "the overseer died", "seconds": 0}
     count["passed" if verdict["ok"] else "failed"] += 1
-    say("ok" if verdict["ok"] else "FAILED", name, " (%.1f s)" % verdict["seconds"])
+    figures = "; ".join(verdict.get("figures", []))
+    say("ok" if verdict["ok"] else "FAILED", name, " (%.1f s)%s" % (verdict["seconds"], ": " + figures if figures else ""))
     if not verdict["ok"]:
         count["names"].append(name)
         text = verdict["why"].rstrip() + "\n" + verdict.get("logs", "")

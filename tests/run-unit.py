@@ -8,7 +8,10 @@ The program runs in a folder of its own (its current one and $TMPDIR), below thi
 runs it, as a user of its own. It fails if a check failed, if there was none, if it ended early, or if a process or a file
 is left of it. The last line is `unit: N passed, N failed`, counted from what Check says of each test.
 
-Check's own time-outs are stretched by FUTURED_TEST_SCALE. $CK_RUN_CASE and the like work as ever.
+A fuzz target (fuzz_NAME), which plays its corpus, finds a copy of tests/fuzz/corpus/NAME as corpus/ in that folder.
+
+Check's own time-outs are stretched by FUTURED_TEST_SCALE. $CK_RUN_CASE and the like work as ever. $FUTURED_UNIT_UNDER is what
+stands in front of the program: a command like valgrind with its options.
 """
 
 import ctypes
@@ -46,6 +49,18 @@ def stage(program, folder):
     copy = os.path.join(folder, os.path.basename(program))
     shutil.copy(program, copy)
     return copy
+
+
+def stage_corpus(name, folder):
+    """Names below folder that were copied: the sources may be where no other user comes, and may not be written."""
+    corpus = os.path.join(os.environ.get("srcdir") or ".", "tests/fuzz/corpus", name[len("fuzz_"):])
+    if not name.startswith("fuzz_") or not os.path.isdir(corpus):
+        return set()
+    os.mkdir(os.path.join(folder, "corpus"))
+    names = sorted(os.listdir(corpus))
+    for one in names:
+        shutil.copyfile(os.path.join(corpus, one), os.path.join(folder, "corpus", one))
+    return {"corpus"} | {os.path.join("corpus", one) for one in names}
 
 
 def environment(folder):
@@ -104,7 +119,8 @@ def play(program, args, folder):
             for name in [""] + names:
                 os.chown(os.path.join(path, name), uid, uid)
         options = {"user": uid, "group": uid, "extra_groups": []}
-    process = subprocess.Popen([program] + args, cwd=folder, env=environment(folder), stdin=subprocess.DEVNULL,
+    under = os.environ.get("FUTURED_UNIT_UNDER", "").split()
+    process = subprocess.Popen(under + [program] + args, cwd=folder, env=environment(folder), stdin=subprocess.DEVNULL,
                                start_new_session=True, preexec_fn=unblock, **options)
     try:
         return process.wait(DEADLINE_S)
@@ -158,6 +174,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="fu-", dir="/tmp")
     try:
         os.chmod(folder, 0o755)
+        known = {name, "tap"} | stage_corpus(name, folder)
         status = play(stage(program, folder), sys.argv[2:], folder)
         left = end_leftovers()
         passed, failed = read_tap(os.path.join(folder, "tap"))
@@ -166,7 +183,7 @@ def main():
         elif status != 0 and not failed:
             failed.append("its exit status is %d" % status)
         failed += ["it left a process: " + one for one in left]
-        failed += ["it left a file: " + one for one in leftover_files(folder, {name, "tap"})]
+        failed += ["it left a file: " + one for one in leftover_files(folder, known)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     for one in failed:

@@ -69,7 +69,7 @@ cancel_one(struct sq_db *db, struct store_cancel *cancel)
 	cancel->answer = STORE_CANCELLED;
 	found = sq_pending_take(db, &job, &cancel->was, &end.attempt);
 	if (found != 0) {
-		end.until_ms = job.retain_ms != SPEC_NONE ? cancel->now_ms + job.retain_ms : cancel->until_ms;
+		end.until_ms = sq_ends_until(job.retain_ms, cancel->now_ms);
 		return found < 0 ? -1 : sq_ends_put(db, cancel->id, job.webhook, &end, &cancel->seq);
 	}
 	cancel->answer = STORE_ENDED;

@@ -21,100 +21,6 @@ change_drop_running(struct sq_db *db, enum sq_statement which, int64_t id, uint6
 	return sq_drop(db, which);
 }
 
-static int
-change_drop_ready(struct sq_db *db, const struct spec *spec)
-{
-	int64_t task, line;
-
-	if (sq_names_spec(db, spec, &task, &line) < 0)
-		return -1;
-	sq_bind_ready(db, SQ_READY_DROP, line, spec->priority, spec->id);
-	return sq_drop(db, SQ_READY_DROP);
-}
-
-/* ---- runs ---- */
-
-/*
- * What is taken out of a line mostly comes in runs of neighbours: they are counted and deleted as one range, in half
- * the time. If one of them is not there the run is gone through one by one.
- */
-struct change_run {
-	const struct spec *(*spec)(
-	    const struct store_batch *batch, size_t i); /* NULL: it is no ready job, or at the end */
-	const struct store_batch *batch;
-	size_t taken;  /* the next so many are deleted already */
-	size_t single; /* the next so many are gone through one by one */
-};
-
-#define CHANGE_RUN_MIN 8
-
-/* How many from the ith on are neighbours. */
-static int
-change_run_length(struct sq_db *db, const struct change_run *run, size_t i, size_t *ret_n, int64_t *ret_line)
-{
-	const struct spec *first = run->spec(run->batch, i), *spec = first;
-	int64_t task, line;
-	size_t n = 0;
-
-	if (sq_names_spec(db, first, &task, ret_line) < 0)
-		return -1;
-	do {
-		spec = run->spec(run->batch, i + ++n);
-		if (spec == NULL || spec->id != first->id + (int64_t)n || spec->priority != first->priority)
-			break;
-		if (sq_names_spec(db, spec, &task, &line) < 0)
-			return -1;
-	} while (line == *ret_line);
-	*ret_n = n;
-	return 0;
-}
-
-/* Deletes n ready jobs from id on if all of them are there: 1; else 0, and none is deleted. */
-static int
-change_drop_ready_range(struct sq_db *db, int64_t line, int priority, int64_t id, size_t n)
-{
-	int64_t count;
-
-	sq_bind_ready(db, SQ_READY_COUNT, line, priority, id);
-	sq_bind(db, SQ_READY_COUNT, 4, id + (int64_t)n - 1);
-	if (sq_row(db, SQ_READY_COUNT) < 0)
-		return -1;
-	count = sqlite3_column_int64(db->statements[SQ_READY_COUNT], 0);
-	sq_reset(db, SQ_READY_COUNT);
-	if (count != (int64_t)n)
-		return 0;
-	sq_bind_ready(db, SQ_READY_DROP_RANGE, line, priority, id);
-	sq_bind(db, SQ_READY_DROP_RANGE, 4, id + (int64_t)n - 1);
-	return sq_run(db, SQ_READY_DROP_RANGE) < 0 ? -1 : 1;
-}
-
-/* Takes the ith out of its line: 1, 0 when it was not there, -1. */
-static int
-change_run_take(struct sq_db *db, struct change_run *run, size_t i)
-{
-	const struct spec *spec = run->spec(run->batch, i);
-	int64_t line;
-	int found;
-	size_t n;
-
-	if (run->taken > 0) {
-		run->taken--;
-		return 1;
-	}
-	if (run->single == 0) {
-		if (change_run_length(db, run, i, &n, &line) < 0)
-			return -1;
-		found = n < CHANGE_RUN_MIN ? 0 : change_drop_ready_range(db, line, spec->priority, spec->id, n);
-		if (found != 0) {
-			run->taken = n - 1;
-			return found;
-		}
-		run->single = n;
-	}
-	run->single--;
-	return change_drop_ready(db, spec);
-}
-
 /* ---- ends ------------------------------------------------------------------------------------------------- */
 
 #define SEQ_BLOCK (1 << 20)
@@ -122,7 +28,7 @@ change_run_take(struct sq_db *db, struct change_run *run, size_t i)
 int64_t
 sq_ends_note(struct sq_db *db, int64_t id, bool webhook, const struct store_end *end)
 {
-	if (db->seq == db->meta.seq_reserved) {
+	if (db->seq >= db->meta.seq_reserved) { /* beyond: a commit that was refused has taken its reservation back */
 		db->meta.seq_reserved += SEQ_BLOCK;
 		db->meta_owed = true;
 	}
@@ -133,6 +39,7 @@ sq_ends_note(struct sq_db *db, int64_t id, bool webhook, const struct store_end 
 
 struct end_feed {
 	struct sq_feed feed;
+	int64_t retention_ms;
 	const struct sq_end *ends;
 	size_t n, at;
 };
@@ -143,6 +50,15 @@ end_feed_next(struct sq_feed *base)
 	struct end_feed *feed = (struct end_feed *)base;
 
 	return feed->at++ < feed->n;
+}
+
+/* Of one that has a webhook to be sent it is written down, so that it holds up no other (see survey). */
+static int64_t
+end_feed_until(const struct end_feed *feed, const struct sq_end *row)
+{
+	if (row->end->until_ms == SPEC_NONE && row->webhook)
+		return row->end->finished_ms + feed->retention_ms;
+	return row->end->until_ms;
 }
 
 static void
@@ -159,7 +75,7 @@ end_feed_column(const struct sq_feed *base, sqlite3_context *context, int column
 	case 3: sqlite3_result_int(context, end->attempt); break;
 	case 4: sq_feed_time(context, end->started_ms); break;
 	case 5: sq_feed_time(context, end->finished_ms); break;
-	case 6: sq_feed_time(context, end->until_ms); break;
+	case 6: sq_feed_time(context, end_feed_until(feed, row)); break;
 	case 7: sqlite3_result_int(context, end->worker); break;
 	case 8: sqlite3_result_int(context, end->output); break;
 	case 9: sq_feed_time(context, end->usage.known ? end->usage.user_us : SPEC_NONE); break;
@@ -172,7 +88,8 @@ end_feed_column(const struct sq_feed *base, sqlite3_context *context, int column
 int
 sq_ends_write(struct sq_db *db)
 {
-	struct end_feed feed = {.feed = {end_feed_next, end_feed_column}, .ends = db->ends, .n = db->n_ends};
+	struct end_feed feed = {
+	    .feed = {end_feed_next, end_feed_column}, .retention_ms = db->retention_ms, .ends = db->ends, .n = db->n_ends};
 
 	if (db->n_ends == 0)
 		return 0;
@@ -210,37 +127,46 @@ sq_error_text(const char *format, int attempt)
 	return mem_format("%.*s%d%s", (int)(place - format), format, attempt, place + 2);
 }
 
-static int64_t
-change_until(const struct sq_db *db, int64_t now_ms, int64_t retain_ms)
+int64_t
+sq_ends_until(int64_t retain_ms, int64_t finished_ms)
 {
-	return now_ms + (retain_ms != SPEC_NONE ? retain_ms : db->retention_ms);
+	return retain_ms != SPEC_NONE ? finished_ms + retain_ms : SPEC_NONE;
 }
 
 /* ---- finish ----------------------------------------------------------------------------------------------- */
 
-static const struct spec *
-finish_spec(const struct store_batch *batch, size_t i)
+/* Out of running here and now, out of ready with the others. */
+static int
+finish_take(struct sq_db *db, struct store_finish *finish, bool *ret_found)
 {
-	return i < batch->n_finish && batch->finish[i].from_ready ? batch->finish[i].spec : NULL;
+	int found;
+
+	if (finish->from_ready)
+		return sq_takes_add(db, db->takes, finish->spec, ret_found);
+	found = change_drop_running(db, SQ_RUNNING_DROP, finish->spec->id, finish->token);
+	*ret_found = found > 0;
+	return found < 0 ? -1 : 0;
 }
 
 int
 sq_finish(struct sq_db *db, struct store_batch *batch)
 {
-	struct change_run run = {.spec = finish_spec, .batch = batch};
+	bool *found = sq_takes_begin(db, batch->n_finish);
 
+	for (size_t i = 0; i < batch->n_finish; i++) {
+		if (finish_take(db, &batch->finish[i], &found[i]) < 0)
+			return -1;
+	}
+	if (sq_takes_run(db, db->takes) < 0)
+		return -1;
 	for (size_t i = 0; i < batch->n_finish; i++) {
 		struct store_finish *finish = &batch->finish[i];
 		const struct spec *spec = finish->spec;
-		int found = finish->from_ready ? change_run_take(db, &run, i)
-					       : change_drop_running(db, SQ_RUNNING_DROP, spec->id, finish->token);
 
-		if (found < 0)
+		if (found[i] && finish->from_ready && sq_expiring_drop(db, spec->expires_ms, spec->id) < 0)
 			return -1;
-		if (found > 0 && finish->from_ready && sq_expiring_drop(db, finish->spec->expires_ms, finish->spec->id) < 0)
-			return -1;
-		finish->answer = found > 0 ? STORE_OK : STORE_FENCED;
-		finish->seq = found > 0 ? sq_ends_note(db, spec->id, spec->webhook != NULL, &finish->end) : 0;
+		finish->answer = found[i] ? STORE_OK : STORE_FENCED;
+		finish->seq = found[i] ? sq_ends_note(db, spec->id, spec->webhook != NULL, &finish->end) : 0;
 	}
 	return sq_ends_write(db);
 }
@@ -257,11 +183,8 @@ release_to(struct sq_db *db, const struct store_release *release)
 		return -1;
 	if (release->attempt == 0 && sq_expiring_add(db, spec->expires_ms, spec->id) < 0)
 		return -1;
-	if (release->run_at_ms == SPEC_NONE) {
-		sq_bind_ready(db, SQ_READY_ADD, line, spec->priority, spec->id);
-		sq_bind(db, SQ_READY_ADD, 4, release->attempt);
-		return sq_run(db, SQ_READY_ADD);
-	}
+	if (release->run_at_ms == SPEC_NONE)
+		return sq_ready_add(db, line, spec->priority, spec->id, release->attempt);
 	db->due_changed = true;
 	sq_bind(db, SQ_DELAYED_ADD, 1, spec->id);
 	sq_bind(db, SQ_DELAYED_ADD, 2, release->run_at_ms);
@@ -284,7 +207,7 @@ release_cancelled(struct sq_db *db, struct store_release *release)
 	    .worker = begun ? sqlite3_column_int(row, 0) : 0,
 	    .started_ms = begun ? sq_column_time(row, 1) : SPEC_NONE,
 	    .finished_ms = now_ms,
-	    .until_ms = change_until(db, now_ms, release->spec->retain_ms),
+	    .until_ms = sq_ends_until(release->spec->retain_ms, now_ms),
 	    .json = sq_column_span(row, 2),
 	};
 	int result;
@@ -358,12 +281,6 @@ start_feed_column(const struct sq_feed *base, sqlite3_context *context, int colu
 	}
 }
 
-static const struct spec *
-start_spec(const struct store_batch *batch, size_t i)
-{
-	return i < batch->n_start && batch->start[i].answer == STORE_OK ? batch->start[i].spec : NULL;
-}
-
 /* Those that may not begin any more; the loop has seen them before their time was over. */
 static void
 start_find_late(struct store_batch *batch, int64_t *ret_now_ms)
@@ -396,40 +313,41 @@ start_expire(struct sq_db *db, struct store_batch *batch, const struct spec *spe
 }
 
 static int
-start_one(struct sq_db *db, struct change_run *run, struct store_batch *batch, size_t i, int64_t now_ms)
+start_settle(struct sq_db *db, struct store_start *start, bool found)
 {
-	struct store_start *start = &batch->start[i];
-	int found;
-
-	if (start->answer != STORE_OK)
-		return start_expire(db, batch, start->spec, now_ms);
-	found = change_run_take(db, run, i);
-	if (found > 0 && start->attempt == 1 && sq_expiring_drop(db, start->spec->expires_ms, start->spec->id) < 0)
-		return -1;
-	start->answer = found > 0 ? STORE_OK : STORE_ENDED;
-	return found < 0 ? -1 : 0;
+	start->answer = found ? STORE_OK : STORE_ENDED;
+	return found && start->attempt == 1 ? sq_expiring_drop(db, start->spec->expires_ms, start->spec->id) : 0;
 }
 
 int
 sq_start(struct sq_db *db, struct store_batch *batch)
 {
-	struct change_run run = {.spec = start_spec, .batch = batch};
 	struct start_feed feed = {
 	    .feed = {start_feed_next, start_feed_column}, .starts = batch->start, .n = batch->n_start};
-	bool some = false;
+	bool *found = sq_takes_begin(db, batch->n_start), some = false;
 	int64_t now_ms;
 
 	start_find_late(batch, &now_ms);
 	for (size_t i = 0; i < batch->n_start; i++) {
-		if (start_one(db, &run, batch, i, now_ms) < 0)
+		if (batch->start[i].answer == STORE_OK && sq_takes_add(db, db->takes, batch->start[i].spec, &found[i]) < 0)
 			return -1;
-		some = some || batch->start[i].answer == STORE_OK;
+	}
+	if (sq_takes_run(db, db->takes) < 0)
+		return -1;
+	for (size_t i = 0; i < batch->n_start; i++) {
+		struct store_start *start = &batch->start[i];
+
+		if (start->answer != STORE_OK ? start_expire(db, batch, start->spec, now_ms) < 0
+					      : start_settle(db, start, found[i]) < 0)
+			return -1;
+		some = some || start->answer == STORE_OK;
 	}
 	return some ? sq_feed_run(db, SQ_RUNNING_PUT, &feed.feed) : 0;
 }
 
 /* ---- forget ----------------------------------------------------------------------------------------------- */
 
+#define FORGET_RUN_MIN	  8
 #define FORGET_PUT_OFF_MS (3600 * INT64_C(1000)) /* a parent of a waiting job is looked at again then */
 
 static int
@@ -440,6 +358,7 @@ forget_one(struct sq_db *db, int64_t id)
 	if (found != 0) {
 		sq_bind(db, SQ_DONE_PUT_OFF, 1, id);
 		sq_bind(db, SQ_DONE_PUT_OFF, 2, loop_wall_ms() + FORGET_PUT_OFF_MS);
+		sq_bind(db, SQ_DONE_PUT_OFF, 3, db->retention_ms);
 		return found < 0 ? -1 : sq_run(db, SQ_DONE_PUT_OFF);
 	}
 	sq_bind(db, SQ_DONE_DROP, 1, id);
@@ -489,7 +408,7 @@ sq_forget(struct sq_db *db, struct store_batch *batch)
 
 		for (n = 1; i + n < batch->n_forget && ids[n] == ids[0] + (int64_t)n;)
 			n++;
-		if (n >= CHANGE_RUN_MIN)
+		if (n >= FORGET_RUN_MIN)
 			found = forget_range(db, ids[0], ids[n - 1]);
 		for (size_t k = 0; found == 0 && k < n; k++) {
 			if (forget_one(db, ids[k]) < 0)

@@ -11,6 +11,8 @@
 
 #include <stdio.h>
 
+#include "daemon/log.h"
+
 /* Due at so many pages, if there were so many commits. */
 static const struct {
 	int frames, commits;
@@ -86,5 +88,7 @@ sq_checkpoint(struct sq_db *db)
 	    (db->failure.code == SQLITE_IOERR || db->failure.code == SQLITE_CORRUPT)) {
 		db->broken = true;
 		snprintf(db->reason, sizeof(db->reason), "checkpoint: %s", db->failure.text);
+		/* It may be long until a commit tells of it. */
+		log_error("store: %s; what was acknowledged is safe, and the next change will end the daemon", db->reason);
 	}
 }

@@ -3,7 +3,7 @@
  * includes it, and nowhere else stands sqlite3.h.
  *
  * A file each: schema (the tables, making and opening the file), statements (all SQL, prepared once), names (texts as
- * integers), feed (rows of ours as a table for INSERT … SELECT), put, change, cancel, expire, gate, fan, fill, webhook,
+ * integers), feed (rows of ours as a table for INSERT … SELECT), put, ready, take, change, cancel, expire, gate, fan, fill, webhook,
  * settings (the members of a batch), commit (the transaction around them), sound (whether a row can be what was written), checkpoint (when the log goes into the database), scan and survey
  * (reads), recover (what an earlier daemon left), thread.
  *
@@ -58,10 +58,9 @@ enum sq_statement {
 	SQ_JOB_DROP_RANGE,
 	SQ_JOB_ANY,
 	SQ_READY_ADD,
-	SQ_READY_GET,
+	SQ_READY_AT,
 	SQ_READY_DROP,
-	SQ_READY_COUNT,
-	SQ_READY_DROP_RANGE,
+	SQ_READY_SHORTEN,
 	SQ_READY_GROUP,
 	SQ_READY_LINES,
 	SQ_READY_FILL,
@@ -110,8 +109,11 @@ enum sq_statement {
 	SQ_DONE_DROP_RANGE,
 	SQ_DONE_COUNT_RANGE,
 	SQ_DONE_COUNT,
+	SQ_TALLY_JOBS,
+	SQ_TALLY_DONE,
 	SQ_DONE_PUT_OFF,
 	SQ_DONE_EXPIRED,
+	SQ_DONE_USUAL,
 	SQ_DONE_NEXT,
 	SQ_KEY_PUT,
 	SQ_KEY_GET,
@@ -256,16 +258,20 @@ struct sq_db {
 
 	bool due_changed; /* next_due_ms is out of date */
 	int64_t next_due_ms;
+	int64_t usual_seq;   /* among the done up to here there is none that is kept as long as usual */
 	int64_t done_rows;   /* -1: not counted yet */
 	int64_t done_change; /* by the open transaction */
 	int64_t webhooks;        /* rows of webhook as they are durable … */
 	int64_t webhooks_change; /* … and by the open transaction */
 	size_t new_webhooks;     /* that the open transaction has added */
 
+	struct sq_takes *takes;
 	struct sq_end *ends; /* scratch, kept for its memory */
 	size_t n_ends, ends_capacity;
 	struct sq_put *puts;
 	size_t puts_capacity;
+	bool *flags;
+	size_t flags_capacity;
 
 	int64_t sweep_owner; /* where the search for keys that are over goes on */
 	char *sweep_key;
@@ -325,6 +331,22 @@ struct sq_pending {
 	bool webhook; /* it has one */
 };
 
+/* ready: the only way into the table and out of it, but for the puts of a batch. */
+int sq_ready_add(struct sq_db *db, int64_t line, int priority, int64_t id, int attempts) __attribute__((warn_unused_result));
+/* Takes out first … last if all of them are there: 1, and the attempts that the first has had; else 0, and none is taken. */
+int sq_ready_take(struct sq_db *db, int64_t line, int priority, int64_t first, int64_t last, int *ret_attempts)
+    __attribute__((warn_unused_result));
+/* take: jobs that are to be taken out of ready; of each *ret_found says then whether it was there. */
+struct sq_takes *sq_takes_new(void);
+void sq_takes_free(struct sq_takes *takes);
+int sq_takes_add(struct sq_db *db, struct sq_takes *takes, const struct spec *spec, bool *ret_found) __attribute__((warn_unused_result));
+/* Takes all that were added, and forgets them. */
+int sq_takes_run(struct sq_db *db, struct sq_takes *takes) __attribute__((warn_unused_result));
+/* Forgets all that were added. n flags, all false, for what follows; they last until the next call. */
+bool *sq_takes_begin(struct sq_db *db, size_t n);
+/* Where the row begins that holds the job behind id; id + 1 when none does. */
+int sq_ready_behind(struct sq_db *db, int64_t line, int priority, int64_t id, int64_t *ret_id) __attribute__((warn_unused_result));
+
 /* gate: has_edges and has_todo from the tables. */
 int sq_gate_look(struct sq_db *db);
 bool sq_gate_fits(enum after_policy policy, enum job_state state);
@@ -375,6 +397,8 @@ int sq_ends_write(struct sq_db *db);
 int sq_ends_put(struct sq_db *db, int64_t id, bool webhook, const struct store_end *end, int64_t *ret_seq);
 /* An error object of the configuration with its %d, if it has one, replaced; malloc'ed. */
 char *sq_error_text(const char *format, int attempt);
+/* store_end.until_ms of a job that gave this retain. */
+int64_t sq_ends_until(int64_t retain_ms, int64_t finished_ms);
 
 /* The spec of a row of job whose columns SQ_JOB_COLUMNS begin at column first: one reference, the caller's. NULL:
  * corrupt, and db->failure says what is wrong. */
@@ -403,6 +427,8 @@ int sq_sound_jobs(struct sq_db *db);
 
 /* Text columns of a row. */
 struct span sq_column_span(sqlite3_stmt *row, int column);
+/* After sqlite3_column_text(): a text for which there was no memory looks like NULL. 0, or -1. */
+int sq_texts_came(struct sq_db *db) __attribute__((warn_unused_result));
 int64_t sq_column_time(sqlite3_stmt *row, int column); /* SPEC_NONE for NULL */
 
 /* commit: carries out a batch and sets its verdict. */
@@ -421,9 +447,10 @@ int sq_checkpoint_idle_ms(const struct sq_db *db);
 void sq_checkpoint(struct sq_db *db);
 int sq_checkpoint_register(struct sq_db *db);
 
-/* scan, survey: the reads; they set the answers, error and reason. */
+/* scan, tally, survey: the reads; they set the answers, error and reason. */
 int sq_scan_register(struct sq_db *db);
 void sq_scan(struct sq_db *db, struct store_read *read);
+void sq_tally(struct sq_db *db, struct store_read *read);
 void sq_survey(struct sq_db *db, struct store_survey *survey);
 void sq_expired(struct sq_db *db, struct store_expired *expired);
 void sq_webhooks(struct sq_db *db, struct store_webhooks *webhooks);

@@ -56,12 +56,12 @@ pending_take(struct sq_db *db, enum sq_statement get, enum sq_statement drop, in
 static int
 pending_take_anywhere(struct sq_db *db, const struct sq_pending *job, enum store_place *ret_was, int32_t *ret_attempts)
 {
-	int found;
+	int found, attempts;
 
-	sq_bind_ready(db, SQ_READY_GET, job->line, job->priority, job->id);
-	sq_bind_ready(db, SQ_READY_DROP, job->line, job->priority, job->id);
 	*ret_was = STORE_READY;
-	found = pending_take(db, SQ_READY_GET, SQ_READY_DROP, ret_attempts);
+	found = sq_ready_take(db, job->line, job->priority, job->id, job->id, &attempts);
+	if (found > 0)
+		*ret_attempts = attempts;
 	if (found != 0)
 		return found;
 	sq_bind(db, SQ_DELAYED_GET, 1, job->id);
@@ -96,7 +96,7 @@ sq_gone_note(struct sq_db *db, struct store_batch *batch, const struct sq_pendin
 
 	assert(line != NULL);
 	end->started_ms = SPEC_NONE;
-	end->until_ms = end->finished_ms + (job->retain_ms != SPEC_NONE ? job->retain_ms : db->retention_ms);
+	end->until_ms = sq_ends_until(job->retain_ms, end->finished_ms);
 	batch->gone = mem_room(batch->gone, batch->n_gone, &batch->gone_capacity, sizeof(*batch->gone));
 	gone = &batch->gone[batch->n_gone++];
 	*gone = (struct store_gone){.id = job->id, .finished_ms = end->finished_ms, .retain_ms = job->retain_ms};

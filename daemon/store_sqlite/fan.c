@@ -153,11 +153,8 @@ open_one(struct sq_db *db, struct store_ready *row, int64_t now_ms)
 
 	if (fan_drop_waiting(db, spec->id) < 0 || sq_names_spec(db, spec, &task, &line) < 0)
 		return -1;
-	if (spec->not_before_ms <= now_ms) {
-		sq_bind_ready(db, SQ_READY_ADD, line, spec->priority, spec->id);
-		sq_bind(db, SQ_READY_ADD, 4, 0);
-		return sq_run(db, SQ_READY_ADD);
-	}
+	if (spec->not_before_ms <= now_ms)
+		return sq_ready_add(db, line, spec->priority, spec->id, 0);
 	sq_bind(db, SQ_DELAYED_ADD, 1, spec->id);
 	sq_bind(db, SQ_DELAYED_ADD, 2, spec->not_before_ms);
 	sq_bind(db, SQ_DELAYED_ADD, 3, 0);

@@ -53,6 +53,8 @@ sq_spec_read(struct sq_db *db, sqlite3_stmt *row, int first, struct spec *spec)
 	    .after = sq_column_span(row, first + 19),
 	    .args = sq_column_span(row, first + 20),
 	};
+	if (sq_texts_came(db) < 0)
+		return -1;
 	if (spec->backoff_ms == SPEC_NONE)
 		spec->backoff_ms = SQ_BACKOFF_USUAL;
 	unsound = sq_unsound_spec(spec);
@@ -108,15 +110,19 @@ fill_one(struct sq_db *db, struct store_fill *fill)
 {
 	int64_t line = sq_names_find_line(&db->names, fill->pool, fill->queue, fill->owner);
 	struct store_promote rows = {0};
+	int64_t run = 0;
 	int more;
 
 	fill->end = true;
 	if (line == 0)
 		return 0;
+	if (!fill->from_start && sq_ready_behind(db, line, fill->mark.priority, fill->mark.id, &run) < 0)
+		return -1;
 	sq_bind(db, SQ_READY_FILL, 1, line);
 	sq_bind(db, SQ_READY_FILL, 2, fill->from_start ? INT64_MIN : -fill->mark.priority);
-	sq_bind(db, SQ_READY_FILL, 3, fill->from_start ? 0 : fill->mark.id);
+	sq_bind(db, SQ_READY_FILL, 3, run);
 	sq_bind(db, SQ_READY_FILL, 4, (int64_t)fill->n + 1);
+	sq_bind(db, SQ_READY_FILL, 5, fill->from_start ? 0 : fill->mark.id + 1);
 	more = sq_promote_collect(db, SQ_READY_FILL, &rows, fill->n, fill->max_bytes);
 	fill->rows = rows.rows;
 	fill->n_rows = rows.n_rows;
@@ -146,9 +152,7 @@ promote_one(struct sq_db *db, const struct store_ready *row)
 	sq_bind(db, SQ_DELAYED_DROP, 1, row->spec->id);
 	if (sq_run(db, SQ_DELAYED_DROP) < 0 || sq_names_spec(db, row->spec, &task, &line) < 0)
 		return -1;
-	sq_bind_ready(db, SQ_READY_ADD, line, row->spec->priority, row->spec->id);
-	sq_bind(db, SQ_READY_ADD, 4, row->attempts);
-	return sq_run(db, SQ_READY_ADD);
+	return sq_ready_add(db, line, row->spec->priority, row->spec->id, row->attempts);
 }
 
 int

@@ -136,6 +136,8 @@ names_load_texts(struct sq_db *db, sqlite3_stmt *row)
 		int64_t id = sqlite3_column_int64(row, 0);
 		const char *text = (const char *)sqlite3_column_text(row, 1);
 
+		if (sq_texts_came(db) < 0)
+			return -1;
 		if (id < 1 || id >= NAMES_MAX || text == NULL || !sq_sound_text(text))
 			return sq_fail_corrupt(db, "name %lld is not sound", (long long)id);
 		names_insert_text(&db->names, (size_t)id, text);

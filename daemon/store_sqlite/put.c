@@ -102,7 +102,7 @@ struct put_feed {
 	bool plain;
 	enum store_place place;
 	size_t at;   /* where next() goes on */
-	int64_t nth; /* … at this job of it */
+	int64_t nth; /* … at this job of it; in ready: jobs of the row */
 	struct jsonspan_iter items;
 	const struct store_put *put; /* the row */
 	const struct sq_put *row;
@@ -202,6 +202,30 @@ put_job_column(const struct sq_feed *base, sqlite3_context *context, int column)
 	}
 }
 
+/* Neighbours of one line and priority are one row. */
+static bool
+put_ready_next(struct sq_feed *base)
+{
+	struct put_feed *feed = (struct put_feed *)base;
+	const struct store_put *put;
+
+	while (feed->at < feed->n && !put_feed_takes(feed, feed->at))
+		feed->at++;
+	if (feed->at == feed->n)
+		return false;
+	feed->put = &feed->puts[feed->at];
+	feed->row = &feed->rows[feed->at];
+	feed->id = feed->put->spec->id;
+	for (feed->nth = 0; feed->at < feed->n && put_feed_takes(feed, feed->at); feed->at++) {
+		put = &feed->puts[feed->at];
+		if (put->spec->id != feed->id + feed->nth || put->spec->priority != feed->put->spec->priority ||
+		    feed->rows[feed->at].line != feed->row->line)
+			break;
+		feed->nth += put->count;
+	}
+	return true;
+}
+
 static void
 put_ready_column(const struct sq_feed *base, sqlite3_context *context, int column)
 {
@@ -211,6 +235,7 @@ put_ready_column(const struct sq_feed *base, sqlite3_context *context, int colum
 	case 0: sqlite3_result_int64(context, feed->row->line); break;
 	case 1: sqlite3_result_int(context, -feed->put->spec->priority); break;
 	case 2: sqlite3_result_int64(context, feed->id); break;
+	case 3: sqlite3_result_int64(context, feed->nth); break;
 	}
 }
 
@@ -312,7 +337,7 @@ static int
 put_run(struct sq_db *db, enum sq_statement which, struct put_feed feed,
     void (*column)(const struct sq_feed *feed, sqlite3_context *context, int column))
 {
-	feed.feed = (struct sq_feed){put_feed_next, column};
+	feed.feed = (struct sq_feed){which == SQ_READY_PUT ? put_ready_next : put_feed_next, column};
 	return sq_feed_run(db, which, &feed.feed);
 }
 

@@ -32,10 +32,8 @@ struct recover {
 static int
 recover_end(struct recover *recover, const struct spec *spec, struct store_end *end, struct span error)
 {
-	int64_t retain_ms = spec->retain_ms != SPEC_NONE ? spec->retain_ms : recover->config->retention_ms;
-
 	end->finished_ms = recover->config->now_ms;
-	end->until_ms = recover->config->now_ms + retain_ms;
+	end->until_ms = sq_ends_until(spec->retain_ms, end->finished_ms);
 	end->json = error;
 	sq_ends_note(recover->db, spec->id, spec->webhook != NULL, end);
 	return sq_ends_write(recover->db);
@@ -145,7 +143,12 @@ recover_names(struct sq_db *db)
 	if (db->names.text_count + db->names.line_count < RECOVER_NAMES_MANY)
 		return 0;
 	rc = sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL);
-	return rc == SQLITE_OK ? sq_names_load(db) : sq_fail(db, rc);
+	if (rc != SQLITE_OK)
+		return sq_fail(db, rc);
+	if (sq_names_load(db) < 0)
+		return -1;
+	db->names.added = true; /* a rollback changes them, too */
+	return 0;
 }
 
 /* ---- what is there ---------------------------------------------------------------------------------------- */

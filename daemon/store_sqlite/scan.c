@@ -26,7 +26,7 @@
 #define ARENA_BLOCK	(1 << 10)
 #define ARENA_BLOCK_MAX (32 << 10)
 
-enum scan_stop { SCAN_GOES_ON, SCAN_TIME, SCAN_GAP, SCAN_FULL, SCAN_CORRUPT };
+enum scan_stop { SCAN_GOES_ON, SCAN_TIME, SCAN_GAP, SCAN_LARGE, SCAN_FULL, SCAN_CORRUPT };
 
 struct sq_scan {
 	struct sq_db *db;
@@ -376,6 +376,20 @@ scan_wants(const struct sq_scan *scan, enum job_state state)
 	return filter == NULL || filter->states == 0 || (filter->states & (1u << state)) != 0;
 }
 
+/* Whether a strict read stops before this row. */
+static bool
+scan_is_too_large(struct sq_scan *scan, sqlite3_stmt *row)
+{
+	struct store_read *read = scan->read;
+	size_t bytes = sq_column_span(row, SQ_JOB_COLUMNS - 1).len + sq_column_span(row, COLUMN_JSON).len;
+
+	if (!read->strict || scan->bytes + bytes <= read->max_bytes)
+		return false;
+	read->large = bytes;
+	scan->stop = SCAN_LARGE;
+	return true;
+}
+
 static int
 scan_add(struct sq_scan *scan, sqlite3_stmt *row)
 {
@@ -394,7 +408,7 @@ scan_add(struct sq_scan *scan, sqlite3_stmt *row)
 	    .run_at_ms = SPEC_NONE};
 	if (scan_read_place(row, ret) < 0)
 		return sq_fail_corrupt(scan->db, "job %lld has no state", (long long)ret->id);
-	if (!scan_wants(scan, ret->state))
+	if (!scan_wants(scan, ret->state) || scan_is_too_large(scan, row))
 		return 0;
 	if (scan_read_spec(scan, row, &ret->spec) < 0)
 		return -1;
@@ -514,7 +528,7 @@ scan_walk(struct sq_scan *scan)
 
 		if (found <= 0)
 			return found;
-		/* The row at which look() stopped it is still to come; one that filled the answer is not. */
+		/* The row at which it stopped is still to come; one that filled the answer is not. */
 		read->next = scan->stop == SCAN_FULL ? scan->at : read->desc ? scan->at + 1 : scan->at - 1;
 		if (scan->stop != SCAN_GAP) {
 			read->more = scan_bind(scan, which);
@@ -539,6 +553,7 @@ sq_scan(struct sq_db *db, struct store_read *read)
 	read->error = 0;
 	read->reason[0] = '\0';
 	read->more = false;
+	read->large = 0;
 	read->next = read->cursor;
 	db->scan = &scan;
 	if (scan_walk(&scan) < 0) {

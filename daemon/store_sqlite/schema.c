@@ -20,13 +20,16 @@
 #include "daemon/mem.h"
 
 #define SCHEMA_APPLICATION 0x46555455 /* "FUTU" */
-#define SCHEMA_VERSION	   1
+#define SCHEMA_VERSION	   2
+#define SCHEMA_OLDEST	   1 /* that is brought up to it */
 #define SCHEMA_PAGE_SIZE   4096
 /* Up to here a full check takes some 60 ms, so each start makes it. */
 #define SCHEMA_CHECK_BYTES (8 << 20)
 
 #define TEXT_OF(x)  TEXT_OF_(x)
 #define TEXT_OF_(x) #x
+
+#define DONE_UNTIL_SQL "CREATE INDEX done_until ON done (until) WHERE until IS NOT NULL;"
 
 /* A column without a type takes what it is given: integers all. NULL stands for "not given" and for what is usual. */
 static const char schema_sql[] =
@@ -42,8 +45,9 @@ static const char schema_sql[] =
     "CREATE TABLE job (id INTEGER PRIMARY KEY, line NOT NULL, task NOT NULL, flags NOT NULL, priority NOT NULL, "
     "max_attempts NOT NULL, submitted NOT NULL, backoff, not_before, timeout, retain, label TEXT, key TEXT, "
     "expires, retry_of, memory_mib, cpu_s, files, webhook TEXT, after TEXT, args TEXT);"
-    /* each job is in exactly one of these five. rank is the priority with its sign turned, attempts those begun */
-    "CREATE TABLE ready (line, rank, id, attempts NOT NULL, PRIMARY KEY (line, rank, id)) WITHOUT ROWID;"
+    /* each job is in exactly one of these five. rank is the priority with its sign turned, attempts those begun; a row of
+     * ready is the jobs id … id + count - 1 */
+    "CREATE TABLE ready (line, rank, id, attempts NOT NULL, count NOT NULL DEFAULT 1, PRIMARY KEY (line, rank, id)) WITHOUT ROWID;"
     "CREATE TABLE delayed (id INTEGER PRIMARY KEY, run_at NOT NULL, attempts NOT NULL, line NOT NULL);"
     "CREATE INDEX delayed_run_at ON delayed (run_at);"
     "CREATE TABLE waiting (id INTEGER PRIMARY KEY, line NOT NULL);"
@@ -57,11 +61,12 @@ static const char schema_sql[] =
     "CREATE TABLE expiring (at, id, PRIMARY KEY (at, id)) WITHOUT ROWID;"
     /* cancel: the error object with which it shall end, once that was asked */
     "CREATE TABLE running (id INTEGER PRIMARY KEY, token NOT NULL, attempt NOT NULL, worker, started, cancel TEXT);"
-    /* json: the result, or the error object; seq: the order of finishing; until: when retention may delete it */
+    /* json: the result, or the error object; seq: the order of finishing; until: when retention may delete it, NULL: as
+     * long after finished as the configuration says */
     "CREATE TABLE done (id INTEGER PRIMARY KEY, seq NOT NULL, state NOT NULL, attempt NOT NULL, started, finished, "
     "until, "
     "worker, output, user_us, system_us, max_rss_kib, json TEXT);"
-    "CREATE INDEX done_until ON done (until);"
+    DONE_UNTIL_SQL
     "CREATE INDEX done_seq ON done (seq);"
     /* the jobs id … id + count - 1 came by this key of owner (a name); kept until then, and while one of them is known
      */
@@ -143,7 +148,7 @@ schema_ask_text(struct sq_db *db, const char *sql, char *ret_text, size_t size)
 		const char *text = (const char *)sqlite3_column_text(statement, 0);
 
 		snprintf(ret_text, size, "%s", text != NULL ? text : "");
-		result = 0;
+		result = sq_texts_came(db);
 	} else {
 		sq_fail(db, rc);
 	}
@@ -173,6 +178,8 @@ sq_schema_close(struct sq_db *db)
 		sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close(db->sqlite);
 	sq_names_done(&db->names);
+	sq_takes_free(db->takes);
+	free(db->flags);
 	free(db->ends);
 	free(db->puts);
 	free(db->sweep_key);
@@ -280,7 +287,7 @@ schema_check_version(int64_t application, int64_t version)
 		return "it is another program's database";
 	if (version > SCHEMA_VERSION)
 		return "it was written by a newer futured";
-	if (version != SCHEMA_VERSION)
+	if (version < SCHEMA_OLDEST)
 		return "it has an unknown version";
 	return NULL;
 }
@@ -338,30 +345,25 @@ schema_look_for_log(const char *path, char **ret_reason)
 	return result;
 }
 
+/* Whether SQLite finds all of it in order. What it had no memory for it may call damage: that is believed when it is said twice. */
 static int
 schema_check_all(struct sq_db *db)
 {
-	sqlite3_stmt *statement;
+	char verdict[160];
 	int64_t pages;
-	int rc, result = -1;
 
 	if (schema_ask(db, "PRAGMA page_count", &pages) < 0)
 		return -1;
 	if (pages > SCHEMA_CHECK_BYTES / SCHEMA_PAGE_SIZE)
 		return 0;
-	rc = sqlite3_prepare_v2(db->sqlite, "PRAGMA integrity_check(1)", -1, &statement, NULL);
-	if (rc != SQLITE_OK)
-		return sq_fail(db, rc);
-	rc = sqlite3_step(statement);
-	if (rc != SQLITE_ROW)
-		sq_fail(db, rc);
-	else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0)
-		sq_fail_corrupt(db, "%s", (const char *)sqlite3_column_text(statement, 0));
-	else
-		result = 0;
-	db->checked = result == 0;
-	sqlite3_finalize(statement);
-	return result;
+	for (int i = 0; i < 2; i++) {
+		if (schema_ask_text(db, "PRAGMA integrity_check(1)", verdict, sizeof(verdict)) < 0)
+			return -1;
+		db->checked = strcmp(verdict, "ok") == 0;
+		if (db->checked)
+			return 0;
+	}
+	return sq_fail_corrupt(db, "%s", verdict);
 }
 
 /* ---- opening it ------------------------------------------------------------------------------------------- */
@@ -423,10 +425,37 @@ sq_schema_trust(struct sq_db *db)
 	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 }
 
-/* Through SQLite, but nothing is written yet. */
+/*
+ * From an older version, in a transaction that is left open: it is committed when all of the file has been found sound, so it is done or not
+ * begun, whatever happens. 1: the jobs of ready had a row each, and each end had a time until which it is kept; both remain what they are.
+ */
+static int
+schema_migrate(struct sq_db *db)
+{
+	static const char from_1[] = "BEGIN IMMEDIATE;"
+				     "ALTER TABLE ready ADD COLUMN count NOT NULL DEFAULT 1;"
+				     "DROP INDEX done_until;" DONE_UNTIL_SQL "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION);
+
+	return schema_exec(db, from_1);
+}
+
+static enum store_open_result
+schema_verify_content(struct sq_db *db, char **ret_reason)
+{
+	if (sq_feed_register(db) < 0 || sq_scan_register(db) < 0 || sq_statements_prepare(db) < 0)
+		return sq_schema_explain(db, "has not the tables of its version", ret_reason);
+	if (schema_check_all(db) < 0 || schema_read_meta(db) < 0 || sq_names_load(db) < 0 || sq_gate_look(db) < 0)
+		return sq_schema_explain(db, "is damaged", ret_reason);
+	if (db->checked && sq_sound_jobs(db) < 0)
+		return sq_schema_explain(db, "is damaged", ret_reason);
+	return STORE_OPEN_OK;
+}
+
+/* Through SQLite; nothing is written yet, but to bring it up to this version. */
 static enum store_open_result
 schema_verify(struct sq_db *db, char **ret_reason)
 {
+	enum store_open_result result;
 	int64_t application, version;
 	const char *wrong;
 
@@ -439,13 +468,15 @@ schema_verify(struct sq_db *db, char **ret_reason)
 		*ret_reason = mem_format("%s; it was not touched", wrong);
 		return STORE_OPEN_CORRUPT;
 	}
-	if (sq_feed_register(db) < 0 || sq_scan_register(db) < 0 || sq_statements_prepare(db) < 0)
-		return sq_schema_explain(db, "has not the tables of its version", ret_reason);
-	if (schema_check_all(db) < 0 || schema_read_meta(db) < 0 || sq_names_load(db) < 0 || sq_gate_look(db) < 0)
-		return sq_schema_explain(db, "is damaged", ret_reason);
-	if (db->checked && sq_sound_jobs(db) < 0)
-		return sq_schema_explain(db, "is damaged", ret_reason);
-	return STORE_OPEN_OK;
+	if (version == SCHEMA_VERSION)
+		return schema_verify_content(db, ret_reason);
+	result = schema_migrate(db) < 0 ? sq_schema_explain(db, "cannot be brought up to this version", ret_reason)
+					: schema_verify_content(db, ret_reason);
+	if (result == STORE_OPEN_OK && schema_exec(db, "COMMIT") < 0)
+		result = sq_schema_explain(db, "cannot be brought up to this version", ret_reason);
+	if (result != STORE_OPEN_OK) /* the reason is told; and a close would do as much */
+		sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
+	return result;
 }
 
 static enum store_open_result
@@ -481,6 +512,7 @@ sq_schema_open(struct sq_db *db, const struct store_open_config *config, char **
 	    .cancelled_error = mem_text(config->cancelled_error),
 	    .expired_error = mem_text(config->expired_error),
 	    .dependency_error = config->dependency_error,
+	    .takes = sq_takes_new(),
 	    .done_rows = -1,
 	};
 	result = schema_look(db->path, &there, ret_reason);

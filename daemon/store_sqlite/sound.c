@@ -65,7 +65,7 @@ static int
 sound_places(struct sq_db *db)
 {
 	static const char jobs_sql[] = "SELECT count(*) FROM job";
-	static const char places_sql[] = "SELECT (SELECT count(*) FROM ready) + (SELECT count(*) FROM delayed) + "
+	static const char places_sql[] = "SELECT (SELECT total(count) FROM ready) + (SELECT count(*) FROM delayed) + "
 					 "(SELECT count(*) FROM waiting) + (SELECT count(*) FROM running) + (SELECT count(*) FROM done)";
 	int64_t jobs, places;
 
@@ -73,6 +73,19 @@ sound_places(struct sq_db *db)
 		return -1;
 	if (jobs != places)
 		return sq_fail_corrupt(db, "%lld jobs stand in %lld places", (long long)jobs, (long long)places);
+	return 0;
+}
+
+/* Whoever reads in the order of finishing would miss the second of two that have ended at one place. */
+static int
+sound_order(struct sq_db *db)
+{
+	int64_t twice;
+
+	if (sound_count(db, "SELECT count(*) - count(DISTINCT seq) FROM done", &twice) < 0)
+		return -1;
+	if (twice != 0)
+		return sq_fail_corrupt(db, "%lld ended jobs stand in the place of another in the order of finishing", (long long)twice);
 	return 0;
 }
 
@@ -91,5 +104,5 @@ sq_sound_jobs(struct sq_db *db)
 		store_read_done(&read);
 		read.cursor = read.next;
 	} while (read.more && clock_mono_us() < deadline_us);
-	return sound_places(db);
+	return sound_places(db) < 0 || sound_order(db) < 0 ? -1 : 0;
 }

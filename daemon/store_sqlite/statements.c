@@ -46,7 +46,9 @@ _Static_assert(POOL_CPU == 0 && POOL_THREADS == 1 && POOL_WAITS == 2 && POOL_PRO
 	    "LEFT JOIN delayed y ON y.id = iif(coalesce(d.id, r.id) IS NULL, j.id, NULL) "                            \
 	    "LEFT JOIN waiting x ON x.id = iif(coalesce(d.id, r.id, y.id) IS NULL, j.id, NULL) "                      \
 	    "LEFT JOIN ready w ON w.line = iif(coalesce(d.id, r.id, y.id, x.id) IS NULL, j.line, NULL) "              \
-	    "AND w.rank = -j.priority AND w.id = +j.id "                                                              \
+	    "AND w.rank = -j.priority AND w.id = iif(coalesce(d.id, r.id, y.id, x.id) IS NULL, "                      \
+	    "(SELECT max(v.id) FROM ready v WHERE v.line = j.line AND v.rank = -j.priority AND v.id <= +j.id), NULL) " \
+	    "AND j.id < w.id + w.count "                                                                              \
 	    "WHERE j.id BETWEEN ?1 AND ?2 AND iif(look(j.id), " FITS                                                  \
 	    ", 0) AND (?4 & 28 OR d.id IS NULL OR stopped()) "                                                        \
 	    "ORDER BY j.id " order
@@ -80,7 +82,7 @@ static const char *const statements[SQ_STATEMENTS] = {
 	"not_before, timeout, retain, label, key, expires, retry_of, memory_mib, cpu_s, files, webhook, after) "
 	"SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, c20 FROM "
 	"feed",
-    [SQ_READY_PUT] = "INSERT INTO ready (line, rank, id, attempts) SELECT c0, c1, c2, 0 FROM feed",
+    [SQ_READY_PUT] = "INSERT INTO ready (line, rank, id, count, attempts) SELECT c0, c1, c2, c3, 0 FROM feed",
     [SQ_DELAYED_PUT] = "INSERT INTO delayed (id, run_at, attempts, line) SELECT c0, c1, 0, c2 FROM feed",
     [SQ_RUNNING_PUT] = "INSERT INTO running (id, token, attempt, worker, started) SELECT c0, c1, c2, c3, c4 FROM feed",
     [SQ_DONE_PUT] = "INSERT INTO done (id, seq, state, attempt, started, finished, until, worker, output, user_us, "
@@ -92,15 +94,17 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_JOB_DROP_RANGE] = "DELETE FROM job WHERE id BETWEEN ?1 AND ?2",
     [SQ_JOB_ANY] = "SELECT 1 FROM job WHERE id BETWEEN ?1 AND ?2 LIMIT 1",
 
-    [SQ_READY_ADD] = "INSERT INTO ready (line, rank, id, attempts) VALUES (?1, ?2, ?3, ?4)",
-    [SQ_READY_GET] = "SELECT attempts FROM ready WHERE line = ?1 AND rank = ?2 AND id = ?3",
+    [SQ_READY_ADD] = "INSERT INTO ready (line, rank, id, count, attempts) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [SQ_READY_AT] = "SELECT id, count, attempts FROM ready WHERE line = ?1 AND rank = ?2 AND id <= ?3 ORDER BY id DESC LIMIT 1",
     [SQ_READY_DROP] = "DELETE FROM ready WHERE line = ?1 AND rank = ?2 AND id = ?3",
-    [SQ_READY_COUNT] = "SELECT count(*) FROM ready WHERE line = ?1 AND rank = ?2 AND id BETWEEN ?3 AND ?4",
-    [SQ_READY_DROP_RANGE] = "DELETE FROM ready WHERE line = ?1 AND rank = ?2 AND id BETWEEN ?3 AND ?4",
+    [SQ_READY_SHORTEN] = "UPDATE ready SET count = ?4 WHERE line = ?1 AND rank = ?2 AND id = ?3",
     [SQ_READY_GROUP] = "SELECT line, rank, id FROM ready WHERE (line, rank) > (?1, ?2) ORDER BY line, rank, id LIMIT 1",
-    [SQ_READY_LINES] = "SELECT line, count(*) FROM ready GROUP BY line",
-    [SQ_READY_FILL] = "SELECT w.attempts, " JOB " FROM ready w LEFT JOIN job j ON j.id = w.id "
-		      "WHERE w.line = ?1 AND (w.rank, w.id) > (?2, ?3) ORDER BY w.rank, w.id LIMIT ?4",
+    [SQ_READY_LINES] = "SELECT line, sum(count) FROM ready GROUP BY line",
+    /* ?3 is where the first run begins, ?5 the first job of it that is wanted. */
+    [SQ_READY_FILL] =
+	"SELECT w.attempts, " JOB " FROM ready w LEFT JOIN job j "
+	"ON j.id BETWEEN max(w.id, iif(w.rank = ?2, ?5, w.id)) AND w.id + w.count - 1 "
+	"WHERE w.line = ?1 AND (w.rank, w.id) >= (?2, ?3) ORDER BY w.rank, w.id LIMIT ?4",
 
     [SQ_DELAYED_ADD] = "INSERT INTO delayed (id, run_at, attempts, line) VALUES (?1, ?2, ?3, ?4)",
     [SQ_DELAYED_GET] = "SELECT attempts FROM delayed WHERE id = ?1",
@@ -165,11 +169,16 @@ static const char *const statements[SQ_STATEMENTS] = {
     [SQ_DONE_DROP_RANGE] = "DELETE FROM done WHERE id BETWEEN ?1 AND ?2",
     [SQ_DONE_COUNT_RANGE] = "SELECT count(*) FROM done WHERE id BETWEEN ?1 AND ?2",
     [SQ_DONE_COUNT] = "SELECT count(*) FROM done",
-    [SQ_DONE_PUT_OFF] = "UPDATE done SET until = max(until, ?2) WHERE id = ?1",
+    [SQ_TALLY_JOBS] = "SELECT count(*), max(id) FROM (SELECT id FROM job WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3)",
+    [SQ_TALLY_DONE] = "SELECT count(*), min(seq), total(state = 2), total(state = 3), total(state = 4) FROM done "
+		      "WHERE id BETWEEN ?1 AND ?2",
+    [SQ_DONE_PUT_OFF] = "UPDATE done SET until = max(coalesce(until, finished + ?3), ?2) WHERE id = ?1",
     [SQ_DONE_EXPIRED] = "SELECT id, output, EXISTS (SELECT 1 FROM edge WHERE parent = +d.id) FROM done d "
-			"WHERE until <= ?1 AND NOT EXISTS (SELECT 1 FROM webhook h WHERE h.id = d.id) "
+			"WHERE until IS NOT NULL AND until <= ?1 AND NOT EXISTS (SELECT 1 FROM webhook h WHERE h.id = d.id) "
 			"ORDER BY until, id LIMIT ?2",
-    [SQ_DONE_NEXT] = "SELECT min(until) FROM done WHERE until > ?1",
+    [SQ_DONE_USUAL] = "SELECT id, output, EXISTS (SELECT 1 FROM edge WHERE parent = +d.id), seq, finished, until IS NULL "
+		      "FROM done d WHERE seq > ?1 ORDER BY seq",
+    [SQ_DONE_NEXT] = "SELECT min(until) FROM done WHERE until IS NOT NULL AND until > ?1",
 
     [SQ_KEY_PUT] = "INSERT INTO key (owner, key, id, count, digest, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
 		   "ON CONFLICT DO NOTHING",
@@ -336,12 +345,22 @@ sq_bind_ready(struct sq_db *db, enum sq_statement which, int64_t line, int prior
 	sq_bind(db, which, 3, id);
 }
 
+/* As a blob: a text gets a NUL behind it, for which a long one is copied, and there may be no memory. An empty blob is NULL. */
 struct span
 sq_column_span(sqlite3_stmt *row, int column)
 {
-	const char *text = (const char *)sqlite3_column_text(row, column);
+	const char *text;
 
-	return text != NULL ? (struct span){text, (size_t)sqlite3_column_bytes(row, column)} : SPAN_NONE;
+	if (sqlite3_column_type(row, column) == SQLITE_NULL)
+		return SPAN_NONE;
+	text = sqlite3_column_blob(row, column);
+	return (struct span){text != NULL ? text : "", (size_t)sqlite3_column_bytes(row, column)};
+}
+
+int
+sq_texts_came(struct sq_db *db)
+{
+	return sqlite3_errcode(db->sqlite) == SQLITE_NOMEM ? sq_fail(db, SQLITE_NOMEM) : 0;
 }
 
 int64_t

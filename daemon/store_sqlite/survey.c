@@ -158,28 +158,80 @@ sq_survey(struct sq_db *db, struct store_survey *survey)
 
 /* ---- expired ---------------------------------------------------------------------------------------------- */
 
+struct expired_room {
+	size_t ids, output, spared;
+};
+
+/* A row of either statement: id, whether there may be files, whether it is a parent. */
+static void
+expired_add(struct store_expired *expired, struct expired_room *room, sqlite3_stmt *row)
+{
+	if (sqlite3_column_int(row, 2) != 0) {
+		expired->spared = mem_room(expired->spared, expired->n_spared, &room->spared, sizeof(*expired->spared));
+		expired->spared[expired->n_spared++] = sqlite3_column_int64(row, 0);
+		return;
+	}
+	expired->ids = mem_room(expired->ids, expired->n, &room->ids, sizeof(*expired->ids));
+	expired->has_output = mem_room(expired->has_output, expired->n, &room->output, sizeof(*expired->has_output));
+	expired->ids[expired->n] = sqlite3_column_int64(row, 0);
+	expired->has_output[expired->n++] = sqlite3_column_int(row, 1) != 0;
+}
+
+static void
+expired_note_next(struct store_expired *expired, int64_t at_ms)
+{
+	if (expired->next_ms == SPEC_NONE || at_ms < expired->next_ms)
+		expired->next_ms = at_ms;
+}
+
+/*
+ * Most jobs are kept as long as [retention] says: they have no time of their own, and no place in an index of times. They
+ * end in the order in which they have finished, and so their time is over in that order. What has a time of its own is passed over, and
+ * not looked at again while it is at the front.
+ */
 static int
-expired_ids(struct sq_db *db, struct store_expired *expired)
+expired_usual(struct sq_db *db, struct store_expired *expired, struct expired_room *room)
+{
+	sqlite3_stmt *row = db->statements[SQ_DONE_USUAL];
+	int64_t deadline_us = clock_mono_us() + SURVEY_US, over_ms;
+	bool passed = true;
+	unsigned looked = 0;
+	int found;
+
+	sq_bind(db, SQ_DONE_USUAL, 1, db->usual_seq);
+	while ((found = sq_row(db, SQ_DONE_USUAL)) == 1 && expired->n + expired->n_spared < expired->max) {
+		if (sqlite3_column_int(row, 5) == 0) {
+			if (passed)
+				db->usual_seq = sqlite3_column_int64(row, 3);
+		} else {
+			passed = false;
+			over_ms = sqlite3_column_int64(row, 4) + db->retention_ms;
+			if (over_ms <= expired->now_ms)
+				expired_add(expired, room, row);
+			else
+				expired_note_next(expired, over_ms);
+			if (over_ms > expired->now_ms && over_ms - db->retention_ms <= expired->now_ms)
+				break; /* what is behind has finished later still; one that has in the future holds up nobody */
+		}
+		if (++looked % SURVEY_STRIDE == 0 && clock_mono_us() > deadline_us) {
+			expired->next_ms = expired->now_ms;
+			break;
+		}
+	}
+	sq_reset(db, SQ_DONE_USUAL);
+	return found < 0 ? -1 : 0;
+}
+
+static int
+expired_ids(struct sq_db *db, struct store_expired *expired, struct expired_room *room)
 {
 	sqlite3_stmt *row = db->statements[SQ_DONE_EXPIRED];
-	size_t capacity = 0, capacity_output = 0, capacity_spared = 0;
 	int found;
 
 	sq_bind(db, SQ_DONE_EXPIRED, 1, expired->now_ms);
 	sq_bind(db, SQ_DONE_EXPIRED, 2, (int64_t)expired->max);
-	while ((found = sq_row(db, SQ_DONE_EXPIRED)) == 1) {
-		if (sqlite3_column_int(row, 2) != 0) {
-			expired->spared =
-			    mem_room(expired->spared, expired->n_spared, &capacity_spared, sizeof(*expired->spared));
-			expired->spared[expired->n_spared++] = sqlite3_column_int64(row, 0);
-			continue;
-		}
-		expired->ids = mem_room(expired->ids, expired->n, &capacity, sizeof(*expired->ids));
-		expired->has_output =
-		    mem_room(expired->has_output, expired->n, &capacity_output, sizeof(*expired->has_output));
-		expired->ids[expired->n] = sqlite3_column_int64(row, 0);
-		expired->has_output[expired->n++] = sqlite3_column_int(row, 1) != 0;
-	}
+	while ((found = sq_row(db, SQ_DONE_EXPIRED)) == 1)
+		expired_add(expired, room, row);
 	return found;
 }
 
@@ -187,6 +239,8 @@ expired_ids(struct sq_db *db, struct store_expired *expired)
 static int
 expired_next(struct sq_db *db, struct store_expired *expired)
 {
+	int64_t next_ms;
+
 	if (expired->n + expired->n_spared == expired->max) {
 		expired->next_ms = expired->now_ms;
 		return 0;
@@ -194,8 +248,10 @@ expired_next(struct sq_db *db, struct store_expired *expired)
 	sq_bind(db, SQ_DONE_NEXT, 1, expired->now_ms);
 	if (sq_row(db, SQ_DONE_NEXT) < 0)
 		return -1;
-	expired->next_ms = sq_column_time(db->statements[SQ_DONE_NEXT], 0);
+	next_ms = sq_column_time(db->statements[SQ_DONE_NEXT], 0);
 	sq_reset(db, SQ_DONE_NEXT);
+	if (next_ms != SPEC_NONE)
+		expired_note_next(expired, next_ms);
 	return 0;
 }
 
@@ -210,10 +266,12 @@ expired_clear(struct store_expired *expired)
 void
 sq_expired(struct sq_db *db, struct store_expired *expired)
 {
+	struct expired_room room = {0};
+
 	expired_clear(expired);
 	expired->next_ms = SPEC_NONE;
 	expired->error = 0;
-	if (expired_ids(db, expired) == 0 && expired_next(db, expired) == 0)
+	if (expired_ids(db, expired, &room) == 0 && expired_usual(db, expired, &room) == 0 && expired_next(db, expired) == 0)
 		return;
 	expired->error = -1;
 	free(expired->ids);

@@ -139,8 +139,12 @@ request_after(const struct mail *mail)
 static void
 request_run(struct sq_db *db, struct mail *mail)
 {
-	if (mail->deliver == deliver_read)
-		sq_scan(db, CONTAINER(mail, struct store_read, mail));
+	struct store_read *read = CONTAINER(mail, struct store_read, mail);
+
+	if (mail->deliver == deliver_read && read->tallies)
+		sq_tally(db, read);
+	else if (mail->deliver == deliver_read)
+		sq_scan(db, read);
 	else if (mail->deliver == deliver_survey)
 		sq_survey(db, CONTAINER(mail, struct store_survey, mail));
 	else if (mail->deliver == deliver_webhooks)

@@ -38,9 +38,9 @@ exec_read_argv(struct span array, struct command *command, struct outcome *ret_o
 	command->argv = mem_new_array(jsonspan_length(array) + 1, sizeof(*command->argv));
 	jsonspan_iter_init(&iter, array);
 	while (jsonspan_next(&iter, &value)) {
-		if (jsonspan_string(value, &command->argv[n], NULL) < 0)
+		if (jsonspan_type(value) != JSONSPAN_STRING)
 			return exec_bad(ret_outcome, "argv must hold strings alone");
-		n++;
+		command->argv[n++] = task_string(value, NULL);
 	}
 	if (n == 0 || command->argv[0][0] == '\0')
 		return exec_bad(ret_outcome, "argv must begin with a program");
@@ -60,10 +60,10 @@ exec_read_env(struct span object, struct command *command, struct outcome *ret_o
 		char *name, *text;
 		bool fits;
 
-		if (jsonspan_string(value, &text, NULL) < 0)
+		if (jsonspan_type(value) != JSONSPAN_STRING)
 			return exec_bad(ret_outcome, "env must hold strings alone");
-		if (jsonspan_string(key, &name, NULL) < 0)
-			abort(); /* a key is a string */
+		text = task_string(value, NULL);
+		name = task_string(key, NULL);
 		fits = name[0] != '\0' && strchr(name, '=') == NULL;
 		command->env[n++] = mem_format("%s=%s", name, text);
 		free(text);
@@ -86,8 +86,7 @@ exec_read_stdin(struct span value, struct span encoding, struct command *command
 		return exec_bad(ret_outcome, "stdin_encoding must be \"utf-8\" or \"base64\"");
 	if (value.at == NULL)
 		return 0;
-	if (jsonspan_string(value, &text, &len) < 0)
-		abort(); /* it was bound as a string */
+	text = task_string(value, &len);
 	if (!base64) {
 		command->stdin_data = text;
 		command->stdin_len = len;
@@ -130,8 +129,8 @@ exec_command(const struct task_call *call, struct command *ret_command, struct o
 	    exec_read_stdin(values[PARAM_STDIN], values[PARAM_STDIN_ENCODING], ret_command, ret_outcome) < 0 ||
 	    exec_read_umask(values[PARAM_UMASK], ret_command, ret_outcome) < 0)
 		return -1;
-	if (values[PARAM_CWD].at != NULL && jsonspan_string(values[PARAM_CWD], &ret_command->cwd, NULL) < 0)
-		abort(); /* it was bound as a string */
+	if (values[PARAM_CWD].at != NULL)
+		ret_command->cwd = task_string(values[PARAM_CWD], NULL);
 	return 0;
 }
 

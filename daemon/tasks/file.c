@@ -17,15 +17,19 @@
 #define READ_SIZE     (256 * 1024)
 #define FILE_READ_MAX (16 << 20)
 
-/* Opens args' path for reading: the descriptor and *ret_path (malloc'ed), or -1 with the error. */
+/* Opens args' path for reading: the descriptor and *ret_path (malloc'ed), or -1 with the error. Whoever submits has another folder than we have. */
 static int
 file_open(struct span path_value, char **ret_path, struct outcome *ret_outcome)
 {
-	char *path;
+	char *path = task_string(path_value, NULL);
 	int fd;
 
-	if (jsonspan_string(path_value, &path, NULL) < 0)
-		abort(); /* it was bound as a string */
+	if (path[0] != '/') {
+		outcome_set_error(ret_outcome, JOB_ERROR_BAD_ARGUMENTS,
+		    "path must be absolute, and \"%.400s\" is not: the folder of whoever submits is not known here", path);
+		free(path);
+		return -1;
+	}
 	fd = privacy_open(path);
 	if (fd < 0) {
 		if (fd == PRIVACY_KEPT)
@@ -103,7 +107,7 @@ sha256_run(const struct task_call *call, struct outcome *ret_outcome)
 }
 
 static const struct task_param sha256_params[] = {
-    {"path", TYPE_STRING, true, "of a file that the daemon may read"},
+    {"path", TYPE_STRING, true, "absolute, of a file that the daemon may read"},
     {NULL, TYPE_ANY, false, NULL},
 };
 
@@ -183,7 +187,7 @@ file_read_run(const struct task_call *call, struct outcome *ret_outcome)
 }
 
 static const struct task_param file_read_params[] = {
-    {"path", TYPE_STRING, true, "of a file that the daemon may read"},
+    {"path", TYPE_STRING, true, "absolute, of a file that the daemon may read"},
     {"max_bytes", TYPE_INTEGER, false, "a longer file is ResultTooLarge; 16 MiB unless given"},
     {NULL, TYPE_ANY, false, NULL},
 };

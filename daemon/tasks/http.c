@@ -31,16 +31,6 @@ static const struct task_param fetch_params[] = {
 
 #define fetch_bad(outcome, ...) (outcome_set_error((outcome), JOB_ERROR_BAD_ARGUMENTS, "http.fetch: " __VA_ARGS__), -1)
 
-static char *
-fetch_copy_string(struct span value, size_t *ret_len)
-{
-	char *text;
-
-	if (jsonspan_string(value, &text, ret_len) < 0)
-		abort(); /* task_bind() let strings through alone */
-	return text;
-}
-
 const char *
 fetch_parse_url(const char *text, CURLU **ret_url)
 {
@@ -92,7 +82,7 @@ fetch_read_url(struct fetch *fetch, struct span value, struct outcome *ret_outco
 	size_t len;
 	CURLU *url;
 
-	fetch->url = fetch_copy_string(value, &len);
+	fetch->url = task_string(value, &len);
 	if (len > FETCH_URL_LEN)
 		return fetch_bad(ret_outcome, "url is longer than %d bytes", FETCH_URL_LEN);
 	why = fetch_parse_url(fetch->url, &url);
@@ -158,7 +148,7 @@ fetch_read_header(struct fetch *fetch, const char *name, struct span value, stru
 		return fetch_bad(ret_outcome, "headers: %s is set by the daemon", name);
 	if (jsonspan_type(value) != JSONSPAN_STRING)
 		return fetch_bad(ret_outcome, "headers: the value of %.100s must be a string", name);
-	text = fetch_copy_string(value, &len);
+	text = task_string(value, &len);
 	if (strpbrk(text, "\r\n") != NULL) {
 		free(text);
 		return fetch_bad(ret_outcome, "headers: the value of %.100s has a line break", name);
@@ -184,7 +174,7 @@ fetch_read_headers(struct fetch *fetch, struct span headers, struct outcome *ret
 		headers = SPAN_LIT("{}");
 	jsonspan_iter_init(&iter, headers);
 	while (r == 0 && jsonspan_next_member(&iter, &key, &value)) {
-		name = fetch_copy_string(key, NULL);
+		name = task_string(key, NULL);
 		has_type |= strcasecmp(name, "content-type") == 0;
 		has_expect |= strcasecmp(name, "expect") == 0;
 		r = fetch_read_header(fetch, name, value, ret_outcome);
@@ -207,7 +197,7 @@ fetch_read_body(struct fetch *fetch, struct span body, struct span encoding, str
 		return 0;
 	if (strcmp(fetch->method, "HEAD") == 0)
 		return fetch_bad(ret_outcome, "HEAD takes no body");
-	fetch->body = fetch_copy_string(body, &fetch->body_len);
+	fetch->body = task_string(body, &fetch->body_len);
 	if (encoding.at == NULL || jsonspan_is(encoding, "utf-8"))
 		return 0;
 	if (!jsonspan_is(encoding, "base64"))
@@ -291,7 +281,7 @@ fetch_check_user(struct span args, bool local_allowed)
 
 	if (local_allowed || value.at == NULL)
 		return NULL;
-	text = fetch_copy_string(value, NULL);
+	text = task_string(value, NULL);
 	local = strlen(text) <= FETCH_URL_LEN && fetch_url_is_local(text);
 	free(text);
 	return local ? "loopback and link-local addresses are not for the role user ([http] local)" : NULL;

@@ -36,12 +36,9 @@ post_add_header(struct fetch *fetch, const char *line)
 static void
 post_fill(struct fetch *fetch, const struct span values[TASK_PARAMS_MAX])
 {
-	char *key, *line;
+	char *key = task_string(values[PARAM_KEY], NULL), *line = mem_format("Idempotency-Key: %s", key);
 
-	if (jsonspan_string(values[PARAM_URL], &fetch->url, NULL) < 0 ||
-	    jsonspan_string(values[PARAM_KEY], &key, NULL) < 0)
-		abort(); /* task_bind() let strings through alone */
-	line = mem_format("Idempotency-Key: %s", key);
+	fetch->url = task_string(values[PARAM_URL], NULL);
 	post_add_header(fetch, line);
 	post_add_header(fetch, "Content-Type: application/json");
 	post_add_header(fetch, "Expect:"); /* else a long body waits a second for servers that know it not */

@@ -2,20 +2,22 @@
 """
 The proof that tests can fail: each promise is broken on purpose, and the test that holds it has to go red for that reason.
 
-    broken.py --build DIR [-j N] [NAME…]
+    broken.py --build DIR [-j N] [--trust] [NAME…]
 
 DIR is a build of this tree. Each patch in tests/fault/broken/ (those with NAME in their name) begins with
 
     Promise: 1, accepted is durable                what is broken
     Broken: a submission is answered when …        how
     Red: story durable.test_an_acknowledged_…      who must see it: `story FILE.NAME`, `unit PROGRAM`,
-                                                   `ledger`, `race` or `storage` and ARGUMENTS
+                                                   `ledger`, `race`, `storage` or `memory` and ARGUMENTS
     Says: what became of a job that was …          a regular expression: what the test that fails says
 
-Red and Says come in pairs, and there may be several. First all those tests must be green with DIR's own programs. Then the
-tree and DIR are copied, a copy for each of N lanes; a lane applies a patch to its copy, builds what it touched, runs the
+Red and Says come in pairs, and there may be several. First all those tests must be green with DIR's own programs, unless they
+are to be trusted: who has just run them all need not again. Then the tree and DIR are copied, a copy for each of N lanes; a lane applies a patch to its copy, builds what it touched, runs the
 tests, and takes it back. A patch that does not apply, a broken tree that does not build, a test that stays green and one
-that fails with other words are all failures: a patch has to be kept as true as the code that it breaks.
+that fails with other words are all failures: a patch has to be kept as true as the code that it breaks. A long
+run meets the fault by chance (a power cut, a race), so one that stays green is played up to three times; any that is red with other
+words too, since a busy machine has words of its own. The report tells.
 """
 
 import argparse
@@ -33,8 +35,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 MADE = ("configure", "aclocal.m4", "config.h.in", "Makefile.in", "build-aux", "m4")  # by autoreconf: make looks at them
 PROGRAMS = ("futured", "futurectl")
-LONG_RUNS = {"ledger": "tests/fault/crash_ledger.py", "race": "tests/fault/race.py", "storage": "tests/fault/storage_faults.py"}
+LONG_RUNS = {"ledger": "tests/fault/crash_ledger.py", "race": "tests/fault/race.py", "storage": "tests/fault/storage_faults.py",
+             "memory": "tests/fault/memory_faults.py"}
 DEADLINE_S = 400
+TRIES = 3
 
 
 class Wrong(Exception):
@@ -143,18 +147,23 @@ class Lane:
                         file.write(moved)
                     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
+    def redden(self, test):
+        """Plays it until it goes red as told; how often. Raises Wrong when it never does."""
+        for tries in range(1, TRIES + 1):
+            green, said = play(test, self.top, self.build)
+            if not green and test.says.search(said):
+                return tries
+            if green and (test.kind not in LONG_RUNS or tries == TRIES):
+                raise Wrong("%s stays green" % test.words)
+        raise Wrong("%s is red, but does not say %r:\n%s" % (test.words, test.says.pattern, said[-4000:]))
+
     def prove(self, patch):
-        """Raises Wrong unless each of the patch's tests goes red as told."""
+        """How often its tests were played in all. Raises Wrong unless each of them goes red as told."""
         must(["patch", "-p1", "-s", "--no-backup-if-mismatch", "-i", patch.path], self.top, "the patch does not apply")
         try:
             targets = sum((test.target() for test in patch.tests), list(PROGRAMS))
             must(["make", "-s", "-C", self.build] + targets, self.top, "the broken tree does not build")
-            for test in patch.tests:
-                green, said = play(test, self.top, self.build)
-                if green:
-                    raise Wrong("%s stays green" % test.words)
-                if not test.says.search(said):
-                    raise Wrong("%s is red, but does not say %r:\n%s" % (test.words, test.says.pattern, said[-4000:]))
+            return sum(self.redden(test) for test in patch.tests)
         finally:
             must(["patch", "-p1", "-s", "-R", "-i", patch.path], self.top, "the patch cannot be taken back")
 
@@ -210,18 +219,20 @@ def work(lane_of, patches, report):
         began = time.monotonic()
         try:
             lane = lane or lane_of()
-            lane.prove(patch)
-        except (Wrong, OSError) as wrong:
-            report.tell("broken: " + patch.name, began, wrong)
+            played = lane.prove(patch)
+        except Exception as wrong:
+            report.tell("broken: " + patch.name, began, wrong if isinstance(wrong, (Wrong, OSError)) else repr(wrong))
         else:
-            report.tell("broken: %s: %s" % (patch.name, ", ".join(test.words for test in patch.tests)), began)
+            more = ", in %d tries" % played if played > len(patch.tests) else ""
+            report.tell("broken: %s: %s%s" % (patch.name, ", ".join(test.words for test in patch.tests), more), began)
 
 
 def main():
     parser = argparse.ArgumentParser(description="Breaks each promise and expects its test to fail.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only patches whose name contains one of these")
     parser.add_argument("--build", default=os.environ.get("FUTURED_BUILD"), help="a build of this tree (else $FUTURED_BUILD)")
-    parser.add_argument("-j", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="so many lanes")
+    parser.add_argument("-j", type=int, default=2 * len(os.sched_getaffinity(0)), metavar="N", help="so many lanes: many tests wait, in vain")
+    parser.add_argument("--trust", action="store_true", help="that the tests are green with nothing broken")
     given = parser.parse_args()
     if not given.build or not os.path.isfile(os.path.join(given.build, "Makefile")):
         parser.error("--build DIR must be a configured build of this tree")
@@ -231,7 +242,11 @@ def main():
     began = time.monotonic()
     patches = [Patch(os.path.join(HERE, "broken", name)) for name in sorted(os.listdir(os.path.join(HERE, "broken")))
                if name.endswith(".patch") and (not given.names or any(one in name for one in given.names))]
-    check_green(patches, build, report)
+    wanted = len(patches) + (not given.trust)
+    if not patches:
+        parser.error("no patch has any of these in its name: %s" % " ".join(given.names))
+    if not given.trust:
+        check_green(patches, build, report)
     with tempfile.TemporaryDirectory(prefix="fs-broken-", dir="/tmp") as folder:
         os.chmod(folder, 0o755)
         lanes = [threading.Thread(target=work, daemon=True, args=(
@@ -241,7 +256,7 @@ def main():
         for lane in lanes:
             lane.join()
     print("broken: %d passed, %d failed (%.0f s)" % (report.passed, report.failed, time.monotonic() - began))
-    return 1 if report.failed or report.passed < 2 else 0
+    return 0 if report.passed == wanted and not report.failed else 1
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 """
 A crowd: 10,000 connections, each of which waits for one and the same job.
 
-It prints what each costs the daemon in memory, what processor time it takes while they wait, and how long it is until all
-have been told; and it fails when one is not told, when a connection costs more than 8 KiB, or when waiting costs more than
+It prints what each costs the daemon in memory, what processor time it takes while they wait, how long a neighbour waits for
+the answer to a ping, and how long it is until all have been told; and it fails when one is not told, when a connection costs more than 8 KiB, or when waiting costs more than
 a tenth of a core. Both sides of a connection are descriptors: where fewer may be open there are fewer clients, and it says so.
 """
 
@@ -16,10 +16,11 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "story"))
 
-from harness import eq, options, process, programs, that, within  # noqa: E402  (the path comes first)
+from harness import eq, options, percentile, process, programs, that, within  # noqa: E402  (the path comes first)
 
 MOST_KIB = 8
 REST_S = 5
+PINGS = 1000
 
 
 def ticks(pid):
@@ -63,13 +64,15 @@ def play(given):
         used = ticks(d.pid)
         that(c.silent(REST_S), "the job runs")
         used = ticks(d.pid) - used
+        pings, kib = c.pings(PINGS), process.memory_kib(d.pid)
         began = time.monotonic()
         gate.release()
         for client in warm + clients:
             eq(client.answer(1)["counts"]["succeeded"], 1)
         took = time.monotonic() - began
-        print("crowd: %d clients wait for one job: %.2f KiB each, %d ticks in %g s; all were told within %.2f s"
-              % (count, each, used, within(REST_S), took), flush=True)
+        print("crowd: %d clients wait for one job: %.2f KiB each, %d MiB in all, %d ticks in %g s; all were told within %.2f s"
+              % (count, each, kib >> 10, used, within(REST_S), took), flush=True)
+        print("crowd: a neighbour's ping amid them: %d, 99 of 100 within %.2f ms" % (PINGS, percentile(pings, 99)), flush=True)
         that(each < t.memory_bound(MOST_KIB), "%.2f KiB a connection" % each)
         that(used < 10 * within(REST_S), "%d ticks" % used)
     return options(deadline=600)(crowd)

@@ -175,7 +175,9 @@ def main():
     parser.add_argument("--jobs", type=int, default=10000, metavar="N", help="so many jobs (default 10000)")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"), help="to play the same again, as far as time lets it")
     given = parser.parse_args()
-    return programs.play_one(play(given), given)
+    status = programs.play_one(play(given), given)
+    print("race: %d passed, %d failed" % (status == 0, status != 0))
+    return status
 
 
 if __name__ == "__main__":

@@ -442,11 +442,13 @@ def play_all(given, staged):
         passed += more
     if failed:
         return passed, failed
-    found = {}
+    found, kinds = {}, collections.Counter()
     for told in read_tally(given):
         for name, (fault, n) in cases(given, told["marks"], told["name"]).items():
             if not given.only or any(part in name for part in given.only):
                 found[name] = story(given, told["name"], told["name"] == "again", fault, n)
+                kinds[fault] += 1
+    print("storage: cases: %s" % ", ".join("%d of %s" % (kinds[fault], fault) for fault in FAULTS), flush=True)
     found.update((name, one) for name, one in whole_disks(given).items() if not given.only or any(part in name for part in given.only))
     more, failed = many.play(found, staged, given.j)
     return passed + more, failed

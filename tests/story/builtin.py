@@ -9,7 +9,7 @@ import os
 import threading
 import time
 
-from harness import eq, error_of, process, that, wait_for, within
+from harness import contains, eq, error_of, process, that, wait_for, within
 
 LANES = {"noop": "cpu", "noop.io": "io", "math.factorize": "cpu", "math.is_prime": "cpu", "file.sha256": "cpu", "exec": "cpu",
          "http.fetch": "io", "time.sleep": "io", "net.resolve": "io", "file.read": "io"}
@@ -114,6 +114,16 @@ def test_files_that_are_not_there(t):
             error = error_of(job, "TaskError")
             that(said in error["message"] and path in error["message"], "%s: %r" % (task, error["message"]))
             eq(job["attempt"], 1, "a TaskError is not tried again unless asked")
+
+
+def test_files_of_a_folder_that_is_not_known(t):
+    """A path that is not absolute is BadArguments, and the error says so: of whose folder would it be?"""
+    _, c = t.serve()
+    t.write("here", "x")
+    for task in ("file.sha256", "file.read"):
+        for path in ("here", "./here", "etc/hostname", ""):
+            contains(error_of(c.run(task, [path]), "BadArguments")["message"], 'path must be absolute, and "%s" is not' % path)
+    contains(t.ctl("run", "file.sha256", "here", cwd=t.folder, status=1).err, "path must be absolute")
 
 
 def test_file_read(t):

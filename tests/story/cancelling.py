@@ -214,6 +214,26 @@ def test_cancel_races_the_end(t):
         eq(job["state"] == "cancelled", one["cancelled"], "job %d, told %s" % (job["id"], one))
 
 
+def test_cancel_amid_a_flood(t):
+    """Pure jobs that begin before the store has them, cancelled in the same breath: each ends once, as cancel promised."""
+    _, c = t.serve()
+    first = c.run("noop")["id"] + 1
+    for _ in range(10):
+        lines = [c.request("submit", task="noop", args=[i]) for i in range(500)]
+        asked = [c.request("cancel", ids=["%d-%d" % (first + at, first + at + 19)]) for at in range(20, 500, 50)]
+        for place, one in enumerate(asked):
+            lines.insert(40 + place * 51, one)
+        c.raw(b"".join(data for _, data in lines))
+        promised = [one for ident, _ in asked for one in c.answer(ident)]
+        eq(len(promised), 200)
+        counts = c.call("await", ids=["%d-%d" % (first, first + 499)], jobs=False)["counts"]
+        eq(counts["succeeded"] + counts["cancelled"], 500)
+        eq(counts["cancelled"], sum(one["cancelled"] for one in promised))
+        first += 500
+    stats = c.call("stats")
+    eq((stats["pending"], stats["running"]), (0, 0))
+
+
 def test_cancel_outlives_the_daemon(t):
     """A cancel that was promised is kept though the daemon is killed before the command has ended."""
     d, c = t.serve()

@@ -116,6 +116,7 @@ def test_garbled(t):
     pair.harm("a frame too long by one", write(frame(RESULT, 1, length=FRAME_MAX + 1)))
     grown = process.memory_kib(d.pid) - before
     that(grown < t.memory_bound(8 << 10), "the daemon grew by %d KiB" % grown)
+    t.figure("the daemon grew by %d KiB" % grown)
     pair.finish()
 
 

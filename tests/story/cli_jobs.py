@@ -4,6 +4,7 @@ futurectl's other commands: submit, map, await, status, result, output, follow, 
 
 import json
 import os
+import re
 
 from harness import contains, eq, that, wait_for, within
 
@@ -57,6 +58,52 @@ def test_map(t):
     eq(t.ctl("map", "noop", stdin=b"a b\n\"q\"\n[1,2]\n", status=0).out, '["a b"]\n["q"]\n[1,2]\n')
     eq(t.ctl("map", "noop", stdin=b"", status=0).out, "")
     eq(t.ctl("map", "noop", stdin=b"last without end", status=0).out, '["last without end"]\n')
+
+
+def test_map_of_nothing(t):
+    """A task that there is not, or an option that does not fit, is an error with items and without, and says which."""
+    t.daemon()
+    path = t.write("items", "")
+    for stdin in (b"", b"1\n2\n"):
+        done = t.ctl("map", "nope", stdin=stdin, status=2)
+        eq(done.out, "")
+        contains(done.err, "nope")
+        contains(t.ctl("map", "--priority", "1001", "noop", stdin=stdin, status=2).err, "--priority must be from -1000 to 1000")
+    eq(t.ctl("map", "nope", "-a", path, status=2).out, "")
+    eq(t.ctl("map", "noop", "-a", path, status=0).out, "")
+    eq(t.ctl("map", "--unordered", "--key", "k", "noop", stdin=b"", status=0).out, "")
+
+
+BAD_VALUES = (
+    ("--priority", "1001", "high", "1.5"), ("--max-attempts", "0", "x", "-1"), ("--queue", "", "q" * 128), ("--label", "", "l" * 256),
+    ("--key", "", "k" * 256), ("--lane", "gpu", "io"), ("--delay", "soon", "-1"), ("--not-before", "teatime", "1900-01-01 00:00"),
+    ("--expires", "never"), ("--timeout", "5 minutes"), ("--backoff", "1x"), ("--retain", "1e3"), ("--webhook", "ftp://host/", "nothing"),
+    ("--after", "x", "label=a"), ("--after-policy", "maybe"), ("--args", "[1", "5"), ("--limit-cpu", "1.5", "0", "500ms"),
+    ("--limit-files", "0", "2000000", "x"), ("--limit-memory", "0", "much", "5000T"))
+
+
+def test_values_that_do_not_fit(t):
+    """Whoever refuses it, futurectl or the daemon: a value that does not fit is told by the name of its option, never of the protocol."""
+    t.daemon()
+    wire = re.compile(r"\b(limits|limits\.\w+|cpu_s|memory_mib|max_attempts|not_before|after_policy)\b")
+    for option, *values in BAD_VALUES:
+        of_command = option.startswith("--limit")
+        for value in values:
+            words = [option, value] + (["--after", "1"] if option == "--after-policy" else [])
+            work = ["--", "true"] if of_command else ["noop"]
+            for command, stdin in (("submit", None), ("run", None), ("map", b"")):
+                if (command, option) == ("map", "--args"):
+                    continue
+                done = t.ctl(command, *words, *work, stdin=stdin)
+                said = "%s: %r" % (" ".join([command] + words), done)
+                eq((done.status, done.out), (125 if command == "run" and of_command else 2, ""), said)
+                that(option in done.err, said)
+                that(not wire.search(done.err), said)
+    for words in (["run", "--wait", "x", "noop"], ["output", "--offset", "-1", "1"], ["output", "--limit", "0", "1"],
+                  ["cancel", "--reason", "", "1"], ["await", "--wait", "x", "1"], ["set-queue", "--limit", "-1", "q"]):
+        done = t.ctl(*words)
+        eq((done.status, done.out), (2, ""), "%r: %r" % (words, done))
+        that(words[1] in done.err, "%r: %r" % (words, done))
 
 
 def test_map_failures(t):

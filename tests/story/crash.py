@@ -88,15 +88,17 @@ def test_kill_workers_under_load(t):
     _, c = t.serve(workers=2)
     count = 20000
     c.call("map", task="noop", items=[[i] for i in range(count)], max_attempts=20, backoff=0.01)
-    other = t.client()
+    other, kills = t.client(), 0
     for _ in range(12):
         for worker in other.call("stats")["workers"]:
             process.kill(worker["pid"])
+            kills += 1
         wait_for(lambda: len(other.call("stats")["workers"]) >= 1, "there is a worker")
     told = c.call("await", ids=["1-%d" % count], jobs=False, wait=within(80))
     eq((told["timed_out"], told["counts"]["succeeded"]), (False, count))
     for ident in range(1, count, 1999):
         eq(c.job(ident)["result"], [ident - 1])
+    t.figure("%d workers were killed" % kills)
 
 
 def test_stop_a_worker_for_a_while(t):
@@ -116,8 +118,9 @@ def test_kill_the_spawner(t):
     ident, pids, reader = sleeper(t, c, 871)
     waiting = c.submit("noop", ["later"], delay=0.5)
     below = d.tree()
-    process.kill(d.spawner())
+    process.kill(d.spawner(), signal.SIGSEGV)
     that(d.wait() not in (0, -signal.SIGKILL), "the daemon ends by itself, and not as if all were well: %r" % d.status)
+    that("the spawner ended by signal 11 (Segmentation fault)" in d.log(), "the log says how it died: %s" % d.log())
     for pid in below:
         process.wait_gone(pid, "a process of the old tree")
     all_gone(pids, reader)

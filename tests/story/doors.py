@@ -364,7 +364,9 @@ def test_refusals_are_told_once(t):
     for one in known:
         one.call("ping")
     for _ in range(10):
-        t.client().ended()
+        late = t.client()
+        eq(late.message()["error"]["data"]["code"], "busy")
+        late.ended()
     known[0].call("ping")
     eq(d.log().count("[limits] connections is reached"), 1)
 

@@ -6,7 +6,8 @@ import os
 import stat
 
 import builtin
-from harness import eq, options, refused, that, wait_for, within
+import limits
+from harness import contains, eq, first_word, options, refused, that, wait_for, within
 
 STRANGER, OTHER = 20998, 20997
 OPEN = {"listen": {"unix_mode": "0666"}}
@@ -153,6 +154,21 @@ def test_the_state_is_closed_to_others(t):
 
 
 @options(root=True)
+def test_ranges_per_owner(t):
+    """However many connections an owner has, it leaves as many ranges free to others as its waits keep."""
+    t.daemon(config=dict(OPEN, limits={"ranges_per_connection": "20"}))
+    greedy = [t.client(uid=STRANGER) for _ in range(16)]
+    modest = t.client(uid=OTHER)
+    odd = limits.alternate(greedy[0], 21)
+    limits.alternate(modest, 21)
+    for one in greedy[:8]:
+        eq(one.call("watch", filter=odd)["count"], 21)
+    for one in greedy[8:]:
+        refused("busy", one.call, "watch", filter=odd)
+    eq(modest.call("watch", filter=odd)["count"], 21)
+
+
+@options(root=True)
 def test_pending_per_owner(t):
     """Over [limits] pending_per_owner an owner is busy, with a time to come again, and others are not."""
     t.daemon(config=dict(OPEN, limits={"pending_per_owner": "10"}))
@@ -166,3 +182,47 @@ def test_pending_per_owner(t):
     greedy.call("cancel", ids=["1-10"])
     greedy.call("await", ids=["1-10"], wait=within(30))
     wait_for(lambda: greedy.run("noop")["state"] == "succeeded", "there is room again")
+
+
+@options(root=True)
+def test_queues_of_one_owner(t):
+    """An owner who is no operator has no more queues than he leaves free to others, and `default` is always there."""
+    d = t.daemon(config=dict(OPEN, limits={"queues": "8"}))
+    first, second, c = t.client(uid=STRANGER), t.client(uid=OTHER), t.client()
+
+    def queues(client, name):
+        made = 0
+        for i in range(9):
+            try:
+                client.submit("noop", queue="%s%d" % (name, i), delay=3600)
+                made += 1
+            except Exception as refusal:
+                eq(getattr(refusal, "word", None), "busy")
+        return made
+
+    made = queues(first, "a"), queues(second, "b"), queues(c, "c")
+    eq(made, (4, 2, 2), "queues of two owners, and of an operator")
+    t.figure("%d, %d and %d of 8" % made)
+    for client in (first, second, c):
+        eq(client.run("noop", [1])["state"], "succeeded", "the queue default")
+        that(client.submit("noop", queue="a0", delay=3600), "a known queue")
+    d.restart()
+    refused("busy", t.client(uid=STRANGER).call, "submit", task="noop", queue="new")
+
+
+@options(root=True)
+def test_connections_of_one_owner(t):
+    """An owner who is no operator has no more connections than he leaves free; he is told, and others come in."""
+    t.daemon(config=dict(OPEN, limits={"connections": "16"}))
+    c = t.client()
+    eq(c.call("ping"), "pong")
+    greedy = [t.client(uid=STRANGER) for _ in range(14)]
+    told = [first_word(client) for client in greedy]
+    eq(["result" in reply for reply in told], [True] * 8 + [False] * 6, "who was let in")
+    contains(told[-1]["error"]["message"], "the share of one owner in [limits] connections is reached")
+    eq(t.client(uid=OTHER).call("ping"), "pong")
+    eq(t.client().call("ping"), "pong")
+    for client in greedy[:3]:
+        client.close()
+    wait_for(lambda: c.call("stats")["connections"] <= 8, "they have left")
+    eq(t.client(uid=STRANGER).call("ping"), "pong")

@@ -4,6 +4,7 @@
 
 import os
 import pwd
+import resource
 import shutil
 
 import doors
@@ -239,6 +240,28 @@ def test_owners_that_are_no_users(t):
     refused("forbidden", t.client().call, "retry", id=before)
     contains(error_of(t.client(uid=20996).run("exec", {"argv": ["/bin/true"]}), "TaskError")["message"],
              "the user with uid 20996, its owner, cannot be looked up")
+
+
+@options(root=True, missing=MISSING)
+def test_users_that_cannot_be_looked_up_now(t):
+    """Where the database of users cannot be read for a while, a job waits, and that counts as no attempt; cancel ends it."""
+    d = serve(t, workers=1)
+    c = t.client(uid=ANN.pw_uid)
+    c.run("noop")  # the worker has set its own limits by then, and has looked up nobody
+    worker = d.stats()["workers"][0]["pid"]
+    usual = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, usual[1]))
+    idents = [c.submit("exec", {"argv": ["/usr/bin/id", "-u"]}) for _ in range(2)]
+    for ident in idents:
+        wait_for(lambda: "job=%d cannot be begun for now" % ident in d.log(), "it was tried")
+        wait_for(lambda: [c.job(ident)[name] for name in ("state", "attempt", "started")] == ["pending", 0, None], "it waits")
+    eq(c.call("stats")["retried"], 0)
+    contains(d.log(), "Too many open files")
+    c.call("cancel", id=idents[1])
+    eq(c.ended_job(idents[1])["state"], "cancelled")
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, usual)
+    job = c.ended_job(idents[0])
+    eq((job["state"], job["attempt"], job["result"]["stdout"]), ("succeeded", 1, "%d\n" % ANN.pw_uid))
 
 
 @options(root=True, missing=MISSING)

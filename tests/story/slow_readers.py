@@ -37,6 +37,7 @@ def read_slowly(t, d, c, w):
         text = text[cut:]
     grown = peak - base
     that(grown < t.memory_bound(GROWTH_KIB), "the daemon grew by %d KiB" % grown)
+    t.figure("the daemon grew by %d KiB" % grown)
     return ids
 
 
@@ -79,6 +80,7 @@ def test_ends_that_wait(t):
     c.call("await", ids=["%d-%d" % (first, first + count - 1)], jobs=False, wait=within(300))
     grown = process.memory_kib(d.pid) - base
     that(grown < t.memory_bound((len(watchers) * 2 << 10) + (8 << 10)), "the daemon grew by %d KiB" % grown)
+    t.figure("the daemon grew by %d KiB" % grown)
     for w, order in (watchers[0], watchers[-1]):
         ids = []
         while len(ids) < count:

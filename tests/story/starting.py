@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 
-from harness import Closed, contains, eq, error_of, process, refused, that, wait_for, within
+from harness import Closed, contains, eq, error_of, options, process, refused, that, wait_for, within
 
 
 def futured(t, *args, env=None):
@@ -205,6 +205,40 @@ def test_a_state_that_cannot_be(t):
     d.start(ready=False)
     that(d.wait() in (73, 74, 78), "status %d" % d.status)
     contains(d.log(), "blocked")
+
+
+@options(root=True)
+def test_a_state_that_others_have_made(t):
+    """A state folder or a token of another's, or that others may write, is refused: whoever made it could be operator."""
+    d = t.make()
+    os.makedirs(d.state)
+    token = os.path.join(d.state, "token")
+    with open(token, "w", encoding="utf-8") as file:
+        file.write("0" * 64 + "\n")
+
+    def refused(what):
+        before = len(d.log()) if os.path.exists(d.logfile) else 0
+        d.start(ready=False)
+        eq(d.wait(), 78, "the exit status: " + d.log())
+        contains(d.log()[before:], what)
+
+    me = t.uid
+    for path in (d.state, token):
+        os.chown(path, me, me)
+    os.chmod(token, 0o600)
+    for owner, mode, what in ((me + 1, 0o755, "belongs to uid %d" % (me + 1)), (me, 0o777, "may be written by others (mode 777)"),
+                              (me, 0o770, "mode 770")):
+        os.chown(d.state, owner, owner)
+        os.chmod(d.state, mode)
+        refused(what)
+    os.chmod(d.state, 0o750)
+    for owner, mode in ((me + 1, 0o644), (me, 0o666)):
+        os.chown(token, owner, owner)
+        os.chmod(token, mode)
+        refused("token cannot be used: it is another's, or others may write it")
+    os.unlink(token)
+    d.start()
+    eq(t.client().call("ping"), "pong")
 
 
 def test_sigterm_idle(t):

@@ -33,13 +33,14 @@ def ticks(pid):
     return int(words[11]) + int(words[12])
 
 
-def rests(d, c, what):
+def rests(t, d, c, what):
     """It does not do the same again and again: neither commits nor, for long, work."""
     commits, used = c.call("stats")["commits"], ticks(d.pid)
     that(c.silent(1), what)
     commits, used = c.call("stats")["commits"] - commits, ticks(d.pid) - used
     that(commits < 20, "%s: %d commits while nothing could be done" % (what, commits))
     that(used < 50 * within(1), "%s: %d hundredths of a second of work in %g seconds" % (what, used, within(1)))
+    t.figure("%d commits and %d hundredths of a second of work in %g s" % (commits, used, within(1)))
 
 
 def test_no_threads(t):
@@ -48,7 +49,7 @@ def test_no_threads(t):
     path = t.write("file", "read\n")
     limit(d.pid, resource.RLIMIT_NPROC, 1)
     ids = [c.submit("file.read", [path]) for _ in range(6)]
-    rests(d, c, "no thread")
+    rests(t, d, c, "no thread")
     eq({c.job(ident)["state"] for ident in ids} - {"pending", "running"}, set(), "none has ended")
     eq(c.run("noop", [1])["state"], "succeeded", "what needs no thread")
     eq([told["cancelled"] for told in c.call("cancel", ids=[ids[0], ids[-1]])], [True, True])
@@ -61,15 +62,17 @@ def test_no_processes(t):
     """While the spawner cannot fork, jobs wait for a worker without an attempt, and run once it can."""
     d, c = t.serve()
     spawner = d.spawner()
+    wait_for(lambda: len(c.call("stats")["workers"]) == 2, "both workers are there")
     limit(spawner, resource.RLIMIT_NPROC, 1)
     for worker in c.call("stats")["workers"]:
         process.kill(worker["pid"])
         process.wait_gone(worker["pid"])
     wait_for(lambda: "fork: " in d.log(), "the log says so")
     ids = [c.submit("exec", t.sh("echo ran")), c.submit("math.factorize", [91]), c.submit("exec", t.sh("echo ran"), lane="io")]
-    rests(d, c, "no process")
+    rests(t, d, c, "no process")
     said = d.log().count("no worker for slot")
     that(said < 10 + 2 * within(10), "%d lines of the log for one shortage" % said)
+    t.figure("%d lines of the log" % said)
     eq(c.run("noop.io", [1])["state"], "succeeded", "what needs no worker")
     eq({c.job(ident)["state"] for ident in ids} - {"pending", "running"}, set(), "none has ended")
     limit(spawner, resource.RLIMIT_NPROC, None)
@@ -102,7 +105,7 @@ def test_no_descriptors(t):
     for client in waiting:
         client.send("ping")
     wait_for(lambda: "no connection can be accepted" in d.log(), "the log says so")
-    rests(d, c, "no descriptor")
+    rests(t, d, c, "no descriptor")
     eq(c.run("exec", t.sh("echo on"))["result"]["stdout"], "on\n")
     eq(c.call("status", id=1)["state"], "succeeded")
     for worker in c.call("stats")["workers"]:
@@ -115,6 +118,7 @@ def test_no_descriptors(t):
     eq(c.run("exec", t.sh("echo on"))["result"]["stdout"], "on\n")
     said = d.log().count("no connection can be accepted")
     that(said < 8, "%d lines of the log for one shortage" % said)
+    t.figure("%d lines of the log" % said)
 
 
 def test_no_descriptors_for_the_spawner(t):
@@ -127,7 +131,7 @@ def test_no_descriptors_for_the_spawner(t):
         process.kill(worker["pid"])
         process.wait_gone(worker["pid"])
     ids = [c.submit("exec", t.sh("echo ran")), c.submit("exec", t.sh("echo ran"), lane="io")]
-    rests(d, c, "no descriptor for the spawner")
+    rests(t, d, c, "no descriptor for the spawner")
     eq(c.run("noop.io", [1])["state"], "succeeded", "what needs no worker")
     limit(spawner, resource.RLIMIT_NOFILE, None)
     for job in c.wait(*ids):
@@ -165,4 +169,5 @@ def test_a_storm(t):
     c.wait(*[c.submit("exec", t.sh("exit 0")) for _ in range(4)])
     wait_for(lambda: all(now <= was + 3 for now, was in zip(held(), before)), "the descriptors are given back, as before: %r" % before)
     wait_for(lambda: not zombies(), "no zombie is left")
+    t.figure("descriptors of daemon and spawner: %r before, %r after" % (before, held()))
     eq([pid for pid in process.marked(t.mark) if process.command(pid) == "sleep 863"], [])

@@ -199,6 +199,7 @@ def test_a_client_that_does_not_read(t):
     that(stalls == 20, "the server stops reading from one who does not read")
     grown = process.memory_kib(d.pid) - before
     that(grown < t.memory_bound(100 << 10), "the daemon grew by %d KiB for a client that does not read" % grown)
+    t.figure("%d KiB of requests were taken; the daemon grew by %d KiB" % (sent >> 10, grown))
 
 
 def test_many_connections(t):

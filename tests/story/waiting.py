@@ -215,6 +215,7 @@ def test_waiting_costs_nothing(t):
     that(waiters[0].silent(2), "the job runs")
     used = ticks(d.pid) - before
     that(used <= 4, "%d ticks in %g seconds of waiting" % (used, within(2)))
+    t.figure("%d wait: %.2f KiB each, %d ticks in %g s" % (count, grown / count, used, within(2)))
     that(int(threads) < 40, "%d threads" % int(threads))
     gate.release()
     for waiter in warm + waiters:

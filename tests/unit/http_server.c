@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,6 +250,7 @@ http_server_new(const char *address)
 {
 	struct http_server *server = calloc(1, sizeof(*server));
 
+	signal(SIGPIPE, SIG_IGN); /* some of its clients leave amid an answer; the daemon ignores it too */
 	server->base = event_base_new();
 	if (server_listen(server, address) < 0 || pipe(server->stop_pipe) < 0) {
 		event_base_free(server->base);

@@ -1,6 +1,6 @@
 # To add a test: put tests/unit/test_MODULE in check_PROGRAMS and name its SOURCES and LDADD below. One program a module.
 
-unit_ldadd = libdaemon.la $(CHECK_LIBS)
+unit_ldadd = $(daemon_libs) $(CHECK_LIBS)
 
 check_PROGRAMS += tests/unit/test_config
 tests_unit_test_config_SOURCES = tests/unit/test_config.c
@@ -33,6 +33,14 @@ tests_unit_test_queues_LDADD = $(unit_ldadd)
 check_PROGRAMS += tests/unit/test_hoard
 tests_unit_test_hoard_SOURCES = tests/unit/test_hoard.c
 tests_unit_test_hoard_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_leaders
+tests_unit_test_leaders_SOURCES = tests/unit/test_leaders.c
+tests_unit_test_leaders_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_room
+tests_unit_test_room_SOURCES = tests/unit/test_room.c
+tests_unit_test_room_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_receivers
 tests_unit_test_receivers_SOURCES = tests/unit/test_receivers.c
@@ -113,6 +121,10 @@ check_PROGRAMS += tests/unit/test_store
 tests_unit_test_store_SOURCES = tests/unit/test_store.c tests/unit/store_rig.h
 tests_unit_test_store_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_store_ready
+tests_unit_test_store_ready_SOURCES = tests/unit/test_store_ready.c tests/unit/store_rig.h
+tests_unit_test_store_ready_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_store_queue
 tests_unit_test_store_queue_SOURCES = tests/unit/test_store_queue.c tests/unit/store_rig.h
 tests_unit_test_store_queue_LDADD = $(unit_ldadd)
@@ -146,7 +158,7 @@ tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c tests/unit
 tests_unit_test_store_faults_LDADD = $(unit_ldadd)
 
 # The client's: futurectl's objects without its main, and the library's below them.
-client_ldadd = libctl.la $(CHECK_LIBS)
+client_ldadd = $(ctl_libs) $(CHECK_LIBS)
 
 check_PROGRAMS += tests/unit/test_client_value
 tests_unit_test_client_value_SOURCES = tests/unit/test_client_value.c
@@ -182,6 +194,14 @@ check_PROGRAMS += tests/unit/test_spawner
 tests_unit_test_spawner_SOURCES = tests/unit/test_spawner.c tests/unit/rig.h tests/unit/tree.h
 tests_unit_test_spawner_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_tokens
+tests_unit_test_tokens_SOURCES = tests/unit/test_tokens.c
+tests_unit_test_tokens_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_workers
+tests_unit_test_workers_SOURCES = tests/unit/test_workers.c tests/fuzz/understudy.c tests/fuzz/understudy.h
+tests_unit_test_workers_LDADD = $(fuzz_libs) $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_capture
 tests_unit_test_capture_SOURCES = tests/unit/test_capture.c tests/unit/tree.h
 tests_unit_test_capture_LDADD = $(unit_ldadd)
@@ -201,3 +221,7 @@ tests_unit_test_progress_LDADD = $(unit_ldadd)
 check_PROGRAMS += tests/unit/test_cgroup
 tests_unit_test_cgroup_SOURCES = tests/unit/test_cgroup.c tests/unit/tree.h
 tests_unit_test_cgroup_LDADD = $(unit_ldadd)
+
+check_PROGRAMS += tests/unit/test_store_memory
+tests_unit_test_store_memory_SOURCES = tests/unit/test_store_memory.c tests/unit/store_rig.h
+tests_unit_test_store_memory_LDADD = $(unit_ldadd)

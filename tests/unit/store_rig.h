@@ -232,8 +232,7 @@ cancel(int64_t id, const char *owner)
 	*member = (struct store_cancel){.id = id,
 	    .owner = owner,
 	    .error = SPAN_LIT("{\"by\":\"me\"}"),
-	    .now_ms = now_ms,
-	    .until_ms = now_ms + HOUR_MS};
+	    .now_ms = now_ms};
 	return member;
 }
 

@@ -1,6 +1,6 @@
 /*
  * test_client_memory: libfutured without memory. Each allocation of the library in turn fails, in a program that
- * connects, submits, watches and asks; every call then either says so or does without, and what was begun comes to an
+ * connects, submits, watches and asks by every call there is; each then either says so or does without, and what was begun comes to an
  * end.
  *
  * The allocators are wrapped by the linker (--wrap), so only what this program's own objects ask for can fail.
@@ -204,6 +204,192 @@ static void use_everything(struct fut_client *with)
 	check(is_fitting(r), "ping: %d", r);
 }
 
+/* ---- every call that waits for its answer ------------------------------------------------------------------- */
+
+#define JOB                                                                                                            \
+	"{\"id\":42,\"state\":\"failed\",\"args\":[1],\"result\":null,\"error\":{\"type\":\"ExitStatus\",\"message\":\"it " \
+	"ended\"},\"progress\":{\"fraction\":0.5,\"text\":\"half\"}}"
+
+/* What the daemon says to each; a result of more than this is not asked for. */
+static const struct {
+	const char *method, *result;
+} answers[] = {
+	{"\"submit\"", "{\"id\":42,\"state\":\"pending\"}"},
+	{"\"map\"", "{\"first\":7,\"count\":3}"},
+	{"\"run\"", JOB},
+	{"\"status\"", JOB},
+	{"\"await\"", "{\"timed_out\":false,\"counts\":{\"failed\":1},\"done\":[" JOB "],\"not_done\":[]}"},
+	{"\"list\"", "{\"jobs\":[" JOB "," JOB "],\"next\":9}"},
+	{"\"cancel\"", "{\"id\":42,\"cancelled\":true,\"was\":\"running\"}"},
+	{"\"retry\"", "{\"id\":42,\"retried\":true,\"new\":57}"},
+	{"\"forget\"", "{\"id\":42,\"forgotten\":true}"},
+	{"\"output\"", "{\"data\":\"aGVsbG8=\",\"encoding\":\"base64\",\"offset\":0,\"next\":5,\"eof\":true}"},
+	{"\"queues\"", "[{\"queue\":\"default\"}]"},
+	{"\"tasks\"", "[{\"task\":\"noop\"}]"},
+	{"\"stats\"", "{\"running\":0}"},
+	{"\"ping\"", "\"pong\""},
+};
+
+static void answer_calls(void)
+{
+	const char *line, *result;
+	int request;
+
+	while ((line = hear()) != NULL && sscanf(line, "{\"jsonrpc\":\"2.0\",\"id\":%d", &request) == 1) {
+		result = "true";
+		for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++)
+			if (strstr(line, answers[i].method) != NULL)
+				result = answers[i].result;
+		say_format("{\"jsonrpc\":\"2.0\",\"id\":%d,\"result\":%s}\n", request, result);
+	}
+}
+
+/* Whether it went well; else it says so, in a code and in words. */
+static bool went_well(struct fut_client *with, const char *call, int r)
+{
+	check(is_fitting(r), "%s: %d (%s)", call, r, fut_error_message(with));
+	if (r < 0)
+		check(fut_error_message(with)[0] != '\0' && fut_error_code(with) == r, "%s: %d without a word", call, r);
+	return r >= 0;
+}
+
+static void check_job(struct fut_job *job)
+{
+	check(fut_job_id(job) == 42 && fut_job_state(job) == FUT_FAILED && fut_job_ended(job), "another job");
+	check(strcmp(fut_job_error_type(job), "ExitStatus") == 0, "another error");
+	check(strcmp(fut_job_error_message(job), "it ended") == 0, "another message");
+	check(fut_job_progress(job) != NULL && fut_job_error(job) != NULL, "something is left out");
+	check(fut_job_result(job) == NULL && strcmp(fut_job_json(job), JOB) == 0, "another object");
+	fut_job_free(job);
+}
+
+static void use_submissions(struct fut_client *with, struct fut_params *params)
+{
+	int64_t id = 0, count = 0;
+	struct fut_job *job;
+
+	if (went_well(with, "submit", fut_submit(with, "noop", "[1]", params, &id)))
+		check(id == 42, "another id");
+	if (went_well(with, "map", fut_map(with, "noop", "[1,2,3]", params, &id, &count)))
+		check(id == 7 && count == 3, "another map");
+	if (went_well(with, "run", fut_run(with, "noop", NULL, params, 1.5, &job)))
+		check_job(job);
+}
+
+static void use_jobs(struct fut_client *with, const struct fut_params *params)
+{
+	struct fut_range range = {42, 42};
+	struct fut_jobs *jobs;
+	struct fut_job *job;
+	bool timed_out = true;
+	int64_t next = 0;
+
+	if (went_well(with, "status", fut_status(with, 42, &job)))
+		check_job(job);
+	if (went_well(with, "await_job", fut_await_job(with, 42, FUT_FOREVER, &job)))
+		check_job(job);
+	if (went_well(with, "await", fut_await(with, &range, 1, FUT_ANY, 2, &timed_out, &jobs))) {
+		check(!timed_out && fut_jobs_count(jobs) == 1, "another end of the wait");
+		fut_jobs_free(jobs);
+	}
+	if (went_well(with, "list", fut_list(with, params, &jobs, &next))) {
+		check(next == 9 && fut_jobs_count(jobs) == 2 && fut_job_id(fut_jobs_at(jobs, 1)) == 42, "another list");
+		fut_jobs_free(jobs);
+	}
+	if (went_well(with, "job_read", fut_job_read(with, JOB, &job)))
+		check_job(job);
+}
+
+static void use_control(struct fut_client *with)
+{
+	struct fut_chunk chunk;
+	bool yes = false;
+	int64_t id = 0;
+
+	if (went_well(with, "cancel", fut_cancel(with, 42, 1, "because", &yes)))
+		check(yes, "not cancelled");
+	yes = false;
+	if (went_well(with, "forget", fut_forget(with, 42, &yes)))
+		check(yes, "not forgotten");
+	if (went_well(with, "retry", fut_retry(with, 42, &id)))
+		check(id == 57, "another retry");
+	if (went_well(with, "output", fut_output(with, 42, FUT_STDERR, 0, 100, FUT_FOREVER, &chunk))) {
+		check(chunk.len == 5 && strcmp(chunk.bytes, "hello") == 0 && chunk.eof, "another output");
+		free(chunk.bytes);
+	}
+	went_well(with, "pause", fut_pause(with, "a queue"));
+	went_well(with, "resume", fut_resume(with, "a queue"));
+	went_well(with, "set_queue", fut_set_queue(with, "a queue", 3));
+	went_well(with, "drain", fut_drain(with, 1));
+}
+
+static void use_texts(struct fut_client *with)
+{
+	int (*const calls[])(struct fut_client * client, char **ret) = {fut_queues, fut_tasks, fut_stats};
+	char *text;
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (went_well(with, "a text", calls[i](with, &text))) {
+			check(text[0] == '[' || text[0] == '{', "another text: %s", text);
+			free(text);
+		}
+	}
+}
+
+/* Replies that are taken in another order than asked, and one that nobody wants any more. */
+static void use_requests(struct fut_client *with)
+{
+	int64_t first = 0, second = 0, dropped = 0, which = 0;
+	char *text;
+
+	if (!went_well(with, "send", fut_send(with, "queues", NULL, &first)))
+		return;
+	if (went_well(with, "send", fut_send(with, "tasks", NULL, &second)) &&
+	    went_well(with, "receive", fut_receive(with, second, -1, &text))) {
+		check(strcmp(text, "[{\"task\":\"noop\"}]") == 0, "another reply: %s", text);
+		free(text);
+	}
+	if (went_well(with, "send", fut_send(with, "ping", NULL, &dropped)))
+		fut_drop(with, dropped);
+	went_well(with, "flush", fut_flush(with));
+	if (went_well(with, "receive_any", fut_receive_any(with, -1, &which, &text))) {
+		check(which == first || which == second, "a reply to nothing");
+		free(text);
+	}
+}
+
+/* Of texts of every kind, long enough to grow. */
+static struct fut_params *make_params(void)
+{
+	struct fut_params *params = fut_params_new();
+
+	if (params == NULL)
+		return NULL;
+	fut_params_string(params, "label", "one \"that\" is to be quoted, and so long that there must be room made for it");
+	fut_params_integer(params, "priority", -7);
+	fut_params_number(params, "timeout", 1.25);
+	fut_params_bool(params, "jobs", true);
+	fut_params_json(params, "limits", "{\"files\":100}", SIZE_MAX);
+	return params;
+}
+
+static void use_calls(struct fut_client *with)
+{
+	struct fut_params *params = make_params();
+
+	if (params == NULL)
+		return;
+	use_submissions(with, params);
+	use_jobs(with, params);
+	fut_params_free(params);
+	use_control(with);
+	use_texts(with);
+	use_requests(with);
+}
+
+/* ---- each allocation in turn ------------------------------------------------------------------------------- */
+
+static void (*used)(struct fut_client *with);
 static atomic_bool over;
 
 static void *serve_all(void *arg)
@@ -223,7 +409,7 @@ static bool run_with_failure(long at)
 	counted = true;
 	with = fut_new("test");
 	if (with != NULL && fut_connect_unix(with, path) == 0)
-		use_everything(with);
+		used(with);
 	else if (with != NULL)
 		check(fut_error_code(with) == FUT_E_MEMORY, "connect: %s", fut_error_message(with));
 	fut_free(with);
@@ -231,19 +417,32 @@ static bool run_with_failure(long at)
 	return allocations >= at;
 }
 
-START_TEST(each_in_turn)
+static void fail_each(void (*use)(struct fut_client *with), void (*answers_so)(void))
 {
 	long at = 1;
 
-	script = answer;
+	used = use;
+	script = answers_so;
 	atomic_store(&over, false);
 	ck_assert_int_eq(pthread_create(&thread, NULL, serve_all, NULL), 0);
 	while (run_with_failure(at))
 		ck_assert_int_lt(at++, 100000);
 	ck_assert_msg(at > 50, "only %ld allocations were counted", at);
+	printf("client_memory: each of %ld allocations failed\n", at - 1);
 	atomic_store(&over, true);
 	shutdown(listener, SHUT_RDWR); /* ends its accept */
 	pthread_join(thread, NULL);
+}
+
+START_TEST(each_in_turn)
+{
+	fail_each(use_everything, answer);
+}
+END_TEST
+
+START_TEST(each_of_every_call)
+{
+	fail_each(use_calls, answer_calls);
 }
 END_TEST
 
@@ -252,5 +451,6 @@ int main(void)
 	TCase *tcase = tcase_create("all");
 
 	tcase_add_test(tcase, each_in_turn);
+	tcase_add_test(tcase, each_of_every_call);
 	return run("client_memory", tcase);
 }

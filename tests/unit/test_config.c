@@ -52,18 +52,24 @@ options(char *first, ...)
 	return config_options(&config, argc, argv, &action);
 }
 
-/* Writes text as the file and loads it. */
+/* Writes the bytes as the file and loads it. */
 static int
-load(const char *text)
+load_bytes(const char *bytes, size_t len)
 {
 	FILE *out = fopen(file, "w");
 
 	ck_assert_ptr_nonnull(out);
-	fputs(text, out);
+	ck_assert_uint_eq(fwrite(bytes, 1, len, out), len);
 	fclose(out);
 	if (options("--config", file, NULL) < 0)
 		return -1;
 	return config_load_file(&config);
+}
+
+static int
+load(const char *text)
+{
+	return load_bytes(text, strlen(text));
 }
 
 /* The file is refused with this sentence behind its name. */
@@ -257,6 +263,16 @@ START_TEST(a_long_line_is_one_mistake)
 }
 END_TEST
 
+/* What stands behind it in its line would go unseen. */
+START_TEST(a_nul_is_no_text)
+{
+	static const char bytes[] = "[cpu]\nworkers = 2\0, or not\n[daemon]\ngrace = 1\n";
+
+	ck_assert_int_eq(load_bytes(bytes, sizeof(bytes) - 1), -1);
+	ck_assert_str_eq(config.error + strlen(file), ":2: there is a NUL in this line: the file is no text");
+}
+END_TEST
+
 START_TEST(an_empty_tcp_is_none)
 {
 	ck_assert_int_eq(load("[listen]\ntcp =\n"), 0);
@@ -364,6 +380,10 @@ START_TEST(values)
 	ck_assert_int_eq(config_value_address("::1:80", &host, &n), -1);
 	ck_assert_int_eq(config_value_address("[::1]:65536", &host, &n), -1);
 	ck_assert_int_eq(config_value_address(":80", &host, &n), -1);
+	ck_assert_int_eq(config_value_address("[]:80", &host, &n), -1);
+	ck_assert_int_eq(config_value_address("[\vhost]:80", &host, &n), -1);
+	ck_assert_int_eq(config_value_address("[[::1]:80", &host, &n), -1);
+	ck_assert_int_eq(config_value_address("a host:80", &host, &n), -1);
 	ck_assert(config_value_is_loopback("127.9.9.9") && config_value_is_loopback("::1"));
 	ck_assert(!config_value_is_loopback("example.org") && !config_value_is_loopback("::ffff:127.0.0.1"));
 	ck_assert_uint_eq(config_value_names(" ,, ", &names), 0);
@@ -387,6 +407,7 @@ main(void)
 	tcase_add_test(tcase, what_is_not_built_is_refused_by_name);
 	tcase_add_test(tcase, doors_are_refused_by_halves);
 	tcase_add_test(tcase, a_long_line_is_one_mistake);
+	tcase_add_test(tcase, a_nul_is_no_text);
 	tcase_add_test(tcase, an_empty_tcp_is_none);
 	tcase_add_test(tcase, an_option_wins_over_the_file);
 	tcase_add_test(tcase, wrong_usage_is_told);

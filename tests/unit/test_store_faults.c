@@ -38,6 +38,37 @@ count_jobs(void)
 /* ---- no room ---------------------------------------------------------------------------------------------- */
 
 /* A batch of every member, that needs several writes: from the first to the last of them the disk may be full. */
+/* The first end after a start finds no room: the places in the order of finishing that it reserved are reserved again by the next. */
+START_TEST(places_after_an_end_that_found_no_room)
+{
+	struct spec specs[4];
+	int64_t seq;
+
+	for (int i = 0; i < 4; i++)
+		specs[i] = template(i + 1);
+	put(&specs[0], STORE_DONE)->end.state = JOB_FAILED;
+	fault_set(FAULT_WRITE, 1, SQLITE_FULL);
+	ck_assert_int_eq(commit_any(), STORE_FULL);
+	fault_set(FAULT_WRITE, 0, SQLITE_OK);
+	commit();
+	store_batch_clear(&batch);
+	put(&specs[1], STORE_DONE)->end.state = JOB_FAILED;
+	commit();
+	seq = batch.put[0].seq;
+	store_batch_clear(&batch);
+	reopen_store();
+	for (int i = 2; i < 4; i++) {
+		put(&specs[i], STORE_DONE)->end.state = JOB_FAILED;
+		commit();
+		ck_assert_int_gt(batch.put[0].seq, seq);
+		seq = batch.put[0].seq;
+		store_batch_clear(&batch);
+	}
+	reopen_store();
+	ck_assert_uint_eq(count_jobs(), 4);
+}
+END_TEST
+
 START_TEST(full_at_any_write_applies_nothing)
 {
 	struct spec run = template(1), ready = template(2), fresh = template(3), keyed = template(4);
@@ -70,6 +101,7 @@ START_TEST(full_at_any_write_applies_nothing)
 		ck_assert_uint_eq(count_jobs(), 2);
 	}
 	ck_assert_int_gt(refused, 2);
+	printf("store_faults: %d writes of a batch found no room\n", refused);
 	ck_assert_int_eq(batch.put[1].answer, STORE_OK);
 	ck_assert_uint_eq(batch.fill[0].n_rows, 1);
 	free_rows(&batch.fill[0].rows, &batch.fill[0].n_rows);
@@ -192,6 +224,7 @@ START_TEST(full_amid_the_fan_out)
 			batch.promote = (struct store_promote){.wanted = true, .now_ms = now_ms, .n = 1000};
 	}
 	ck_assert_int_gt(refused, 5);
+	printf("store_faults: %d commits found no room amid the fan-out\n", refused);
 	store_batch_clear(&batch);
 	check_place(2, STORE_READY, JOB_PENDING);
 	check_place(2501, STORE_READY, JOB_PENDING);
@@ -317,6 +350,7 @@ main(void)
 
 	tcase_set_timeout(tests, 240);
 	tcase_add_checked_fixture(tests, setup_faulty, teardown_faulty);
+	tcase_add_test(tests, places_after_an_end_that_found_no_room);
 	tcase_add_test(tests, full_at_any_write_applies_nothing);
 	tcase_add_test(tests, a_limit_of_the_kernel_is_no_room);
 	tcase_add_test(tests, opens_without_room);

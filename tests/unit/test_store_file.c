@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <sys/resource.h>
+
 #include "tests/unit/store_rig.h"
 
 /* ---- the file --------------------------------------------------------------------------------------------- */
@@ -96,10 +98,74 @@ put_some(void)
 START_TEST(a_newer_file_is_refused)
 {
 	close_store();
-	ask_file("PRAGMA user_version = 2");
+	ask_file("PRAGMA user_version = 3");
 	check_refused("newer");
-	ask_file("PRAGMA user_version = 1");
+	ask_file("PRAGMA user_version = 2");
 	open_store();
+}
+END_TEST
+
+/* What the tables of version 1 were. */
+static void
+make_version_1(void)
+{
+	ask_file("CREATE TABLE old (line, rank, id, attempts NOT NULL, PRIMARY KEY (line, rank, id)) WITHOUT ROWID");
+	ask_file("INSERT INTO old SELECT line, rank, value, attempts FROM ready, json_each('[' || "
+		 "(SELECT group_concat(id) FROM job) || ']') WHERE value BETWEEN ready.id AND ready.id + count - 1");
+	ask_file("DROP TABLE ready");
+	ask_file("ALTER TABLE old RENAME TO ready");
+	ask_file("DROP INDEX done_until");
+	ask_file("CREATE INDEX done_until ON done (until)");
+	ask_file("PRAGMA user_version = 1");
+}
+
+static void
+check_some(void)
+{
+	for (int i = 0; i < 200; i++)
+		check_place(i + 1, i % 2 == 0 ? STORE_READY : STORE_DONE, i % 2 == 0 ? JOB_PENDING : JOB_FAILED);
+}
+
+START_TEST(an_older_file_is_brought_up)
+{
+	put_some();
+	close_store();
+	make_version_1();
+	open_store();
+	check_some();
+	ck_assert_uint_eq(opened.n_lines, 1);
+	ck_assert_int_eq(opened.lines[0].ready, 100);
+	reopen_store();
+	check_some();
+}
+END_TEST
+
+/* It fails in its midst, at any write: the file is of one version or the other, and the next start goes on. */
+START_TEST(a_change_of_version_that_fails)
+{
+	struct rlimit limit, less;
+	char *reason = NULL;
+	int failed = 0;
+
+	put_some();
+	close_store();
+	make_version_1();
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	for (rlim_t bytes = 0;; bytes += 4096) {
+		less = (struct rlimit){bytes, limit.rlim_max};
+		ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &less), 0);
+		if (open_any(&reason) == STORE_OPEN_OK)
+			break;
+		failed++;
+		free(reason);
+		reason = NULL;
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_gt(failed, 0);
+	printf("store_file: %d times the change of version failed\n", failed);
+	check_some();
+	reopen_store();
+	check_some();
 }
 END_TEST
 
@@ -195,6 +261,7 @@ START_TEST(a_damaged_page_is_no_crash)
 		free(reason);
 	}
 	ck_assert_int_gt(refused, 5);
+	printf("store_file: %d of %zu damaged pages were refused\n", refused, len / 4096);
 	spill(bytes, len);
 	open_store();
 	free(bytes);
@@ -228,6 +295,19 @@ START_TEST(a_turned_bit_is_not_believed)
 	open_store();
 	check_place(2, STORE_READY, JOB_PENDING);
 	free(bytes);
+}
+END_TEST
+
+/* Who reads in the order of finishing would never see the second. */
+START_TEST(two_ends_at_one_place_are_refused)
+{
+	struct spec specs[2] = {template(1), template(2)};
+
+	put_now(&specs[0], STORE_DONE, 0);
+	put_now(&specs[1], STORE_DONE, 0);
+	close_store();
+	ask_file("UPDATE done SET seq = (SELECT max(seq) FROM done)");
+	check_refused("in the place of another");
 }
 END_TEST
 
@@ -318,12 +398,15 @@ main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, the_file_is_private);
 	tcase_add_test(tests, a_newer_file_is_refused);
+	tcase_add_test(tests, an_older_file_is_brought_up);
+	tcase_add_test(tests, a_change_of_version_that_fails);
 	tcase_add_test(tests, a_foreign_file_is_refused);
 	tcase_add_test(tests, a_file_without_its_tables_is_refused);
 	tcase_add_test(tests, no_database_is_refused);
 	tcase_add_test(tests, a_truncated_file_is_refused);
 	tcase_add_test(tests, a_damaged_page_is_no_crash);
 	tcase_add_test(tests, a_turned_bit_is_not_believed);
+	tcase_add_test(tests, two_ends_at_one_place_are_refused);
 	tcase_add_test(tests, a_log_alone_is_refused);
 	tcase_add_test(tests, what_cannot_be_opened_has_failed);
 	tcase_add_test(tests, a_half_made_file_is_made_anew);

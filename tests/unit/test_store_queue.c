@@ -166,6 +166,99 @@ START_TEST(expired_tells_the_oldest)
 }
 END_TEST
 
+/* Those without a time of their own go in the order in which they have finished; those that have one, or are parents, hold up none. */
+START_TEST(expired_tells_the_usual_ones)
+{
+	struct spec specs[6], running = template(7), child = template(8);
+	struct store_expired expired;
+
+	for (int i = 0; i < 6; i++) {
+		specs[i] = template(i + 1);
+		specs[i].webhook = i == 1 ? "http://localhost/" : NULL;
+		put(&specs[i], STORE_DONE)->end = (struct store_end){.state = JOB_SUCCEEDED, .started_ms = SPEC_NONE};
+		batch.put[i].end.finished_ms = now_ms + 10 * i;
+		batch.put[i].end.until_ms = i == 0 ? now_ms + 3 * HOUR_MS : SPEC_NONE;
+	}
+	put(&running, STORE_RUNNING)->token = 7;
+	commit();
+	store_batch_clear(&batch);
+	child.after = SPAN_LIT("[3,7]");
+	put_now(&child, STORE_WAITING, 0);
+	expired = ask_expired(now_ms + HOUR_MS + 19, 10);
+	ck_assert_uint_eq(expired.n + expired.n_spared, 0);
+	ck_assert_int_eq(expired.next_ms, now_ms + HOUR_MS + 20);
+	expired = ask_expired(now_ms + HOUR_MS + 30, 10);
+	ck_assert_uint_eq(expired.n, 1);
+	ck_assert_int_eq(expired.ids[0], 4);
+	ck_assert_uint_eq(expired.n_spared, 1);
+	ck_assert_int_eq(expired.spared[0], 3);
+	ck_assert_int_eq(expired.next_ms, now_ms + HOUR_MS + 40);
+	free(expired.ids);
+	free(expired.has_output);
+	free(expired.spared);
+	forget_now(3);
+	forget_now(4);
+	expired = ask_expired(now_ms + HOUR_MS + 50, 1);
+	ck_assert_uint_eq(expired.n + expired.n_spared, 1);
+	free(expired.ids);
+	free(expired.has_output);
+	free(expired.spared);
+	forget_now(5);
+	forget_now(6);
+	expired = ask_expired(now_ms + HOUR_MS - 1, 10);
+	ck_assert_uint_eq(expired.n + expired.n_spared, 0);
+	ck_assert_int_ge(expired.next_ms, now_ms + HOUR_MS); /* the parent that was put off, by the clock on the wall */
+	ck_assert_int_lt(expired.next_ms, now_ms + 3 * HOUR_MS);
+}
+END_TEST
+
+/* The clock was wrong for a while: what ended in the future keeps nobody here. */
+START_TEST(expired_in_spite_of_the_future)
+{
+	struct store_expired expired;
+	struct spec specs[3];
+
+	for (int i = 0; i < 3; i++) {
+		specs[i] = template(i + 1);
+		put(&specs[i], STORE_DONE)->end = (struct store_end){.state = JOB_SUCCEEDED, .started_ms = SPEC_NONE, .until_ms = SPEC_NONE};
+		batch.put[i].end.finished_ms = i == 0 ? now_ms + 1000 * (int64_t)HOUR_MS : now_ms;
+	}
+	commit();
+	store_batch_clear(&batch);
+	expired = ask_expired(now_ms + HOUR_MS, 10);
+	ck_assert_uint_eq(expired.n, 2);
+	ck_assert_int_eq(expired.ids[0], 2);
+	ck_assert_int_eq(expired.ids[1], 3);
+	ck_assert_int_eq(expired.next_ms, now_ms + 1001 * (int64_t)HOUR_MS);
+	free(expired.ids);
+	free(expired.has_output);
+	forget_now(2);
+	expired = ask_expired(now_ms, 10);
+	ck_assert_uint_eq(expired.n, 0);
+	ck_assert_int_eq(expired.next_ms, now_ms + HOUR_MS);
+}
+END_TEST
+
+/* To forget a parent in vain does not shorten its time. */
+START_TEST(a_parent_that_was_to_be_forgotten)
+{
+	struct spec parent = template(1), running = template(2), child = template(3);
+	struct store_expired expired;
+
+	put(&parent, STORE_DONE)->end = (struct store_end){.state = JOB_SUCCEEDED, .started_ms = SPEC_NONE, .until_ms = SPEC_NONE};
+	batch.put[0].end.finished_ms = now_ms + 2 * HOUR_MS;
+	put(&running, STORE_RUNNING)->token = 7;
+	commit();
+	store_batch_clear(&batch);
+	child.after = SPAN_LIT("[1,2]");
+	put_now(&child, STORE_WAITING, 0);
+	forget_now(1);
+	expired = ask_expired(now_ms, 10);
+	ck_assert_uint_eq(expired.n + expired.n_spared, 0);
+	ck_assert_int_eq(expired.next_ms, now_ms + 3 * HOUR_MS);
+}
+END_TEST
+
 START_TEST(survey_tells_the_oldest_of_each_queue)
 {
 	struct store_oldest queues[] = {{.queue = "a"}, {.queue = "default"}, {.queue = "b"}, {.queue = "none"}};
@@ -302,6 +395,9 @@ main(void)
 	tcase_add_test(tests, promote_brings_what_is_due);
 	tcase_add_test(tests, forget_deletes_what_ended);
 	tcase_add_test(tests, expired_tells_the_oldest);
+	tcase_add_test(tests, expired_tells_the_usual_ones);
+	tcase_add_test(tests, expired_in_spite_of_the_future);
+	tcase_add_test(tests, a_parent_that_was_to_be_forgotten);
 	tcase_add_test(tests, survey_tells_the_oldest_of_each_queue);
 	tcase_add_test(tests, batch_is_empty_and_cleared);
 	tcase_add_test(tests, read_sees_the_batch_before_it);

@@ -207,6 +207,42 @@ START_TEST(bytes_end_a_page)
 }
 END_TEST
 
+START_TEST(a_strict_read_stops_before_a_large_row)
+{
+	populate();
+	answer = (struct store_read){.ranges = &everything,
+	    .n_ranges = 1,
+	    .cursor = 5,
+	    .max_rows = 100,
+	    .max_bytes = 12,
+	    .strict = true,
+	    .fields = STORE_FIELD_RESULT};
+	read_more();
+	ck_assert(answer.more);
+	ck_assert_uint_eq(answer.large, 8);
+	ck_assert_int_eq(answer.next, 6);
+	check_ids("6");
+	answer.cursor = answer.next;
+	answer.max_bytes = 1;
+	read_more();
+	ck_assert(answer.more);
+	ck_assert_uint_eq(answer.large, 8);
+	ck_assert_int_eq(answer.next, 6);
+	check_ids("");
+	answer.strict = false;
+	answer.max_rows = 1;
+	read_more();
+	ck_assert_uint_eq(answer.large, 0);
+	check_ids("7");
+	answer.desc = answer.strict = true;
+	answer.cursor = 8;
+	read_more();
+	ck_assert(answer.more);
+	ck_assert_int_eq(answer.next, 8);
+	check_ids("");
+}
+END_TEST
+
 START_TEST(ranges_with_gaps)
 {
 	static const struct id_range ranges[] = {
@@ -390,6 +426,78 @@ START_TEST(a_long_read_lets_go)
 }
 END_TEST
 
+/* Counts through all parts of it. */
+static struct store_tally
+tally_all(const struct id_range *ranges, size_t n, size_t *ret_parts)
+{
+	struct store_tally all = {.first_seq = INT64_MAX};
+
+	*ret_parts = 0;
+	answer = (struct store_read){.ranges = ranges, .n_ranges = n, .tallies = true};
+	do {
+		answer.cursor = answer.next;
+		read_more();
+		ck_assert_uint_eq(answer.n_rows, 0);
+		all.n += answer.tally.n;
+		for (int state = 0; state < JOB_STATE_COUNT; state++)
+			all.ended[state] += answer.tally.ended[state];
+		if (answer.tally.n > 0)
+			all.last = answer.tally.last;
+		if (answer.tally.first_seq < all.first_seq)
+			all.first_seq = answer.tally.first_seq;
+		++*ret_parts;
+	} while (answer.more);
+	return all;
+}
+
+START_TEST(a_tally)
+{
+	static const struct id_range some[] = {{2, 3}, {5, 5}, {8, 20}}, none[] = {{13, 13}, {100, SELECTION_ID_MAX}};
+	struct store_tally tally;
+	size_t parts;
+
+	populate();
+	tally = tally_all(&everything, 1, &parts);
+	ck_assert_int_eq(tally.n, 12);
+	ck_assert_int_eq(tally.ended[JOB_SUCCEEDED], 1);
+	ck_assert_int_eq(tally.ended[JOB_FAILED], 1);
+	ck_assert_int_eq(tally.ended[JOB_CANCELLED], 1);
+	ck_assert_int_eq(tally.ended[JOB_PENDING] + tally.ended[JOB_RUNNING], 0);
+	ck_assert_int_eq(tally.last, 12);
+	tally = tally_all(some, 3, &parts);
+	ck_assert_int_eq(tally.n, 8);
+	ck_assert_int_eq(tally.ended[JOB_SUCCEEDED], 0);
+	ck_assert_int_eq(tally.ended[JOB_FAILED], 1);
+	read_jobs(&(struct id_range){8, 8}, 1, 0);
+	ck_assert_int_eq(tally.first_seq, answer.rows[0].seq);
+	store_read_done(&answer);
+	tally = tally_all(none, 2, &parts);
+	ck_assert_int_eq(tally.n, 0);
+	ck_assert_int_eq(tally.last, 0);
+	ck_assert_int_eq(tally.first_seq, INT64_MAX);
+}
+END_TEST
+
+/* The time it may take is over before a range of so many is: each job is counted once all the same. */
+START_TEST(a_tally_of_many)
+{
+	struct id_range *ranges = mem_new_array(MANY, sizeof(*ranges));
+	struct store_tally tally;
+	size_t parts, n = 0;
+
+	populate_many();
+	tally = tally_all(&everything, 1, &parts);
+	ck_assert_int_eq(tally.n, MANY);
+	ck_assert_int_eq(tally.ended[JOB_SUCCEEDED], MANY / 10);
+	for (int64_t first = 1; first < 2 * MANY; first += 3)
+		ranges[n++] = (struct id_range){first, first + 1};
+	tally = tally_all(ranges, n, &parts);
+	ck_assert_int_eq(tally.n, MANY - MANY / 3);
+	ck_assert_uint_gt(parts, 1);
+	free(ranges);
+}
+END_TEST
+
 START_TEST(many_ranges)
 {
 	struct id_range *ranges = mem_new_array(MANY, sizeof(*ranges));
@@ -459,10 +567,13 @@ main(void)
 	tcase_add_test(tests, filters_by_names);
 	tcase_add_test(tests, pages_are_the_whole);
 	tcase_add_test(tests, bytes_end_a_page);
+	tcase_add_test(tests, a_strict_read_stops_before_a_large_row);
 	tcase_add_test(tests, ranges_with_gaps);
 	tcase_add_test(tests, in_the_order_of_finishing);
 	tcase_add_test(tests, a_long_read_in_the_order_of_finishing);
 	tcase_add_test(tests, a_long_read_lets_go);
+	tcase_add_test(tests, a_tally);
+	tcase_add_test(tests, a_tally_of_many);
 	tcase_add_test(tests, many_ranges);
 	tcase_add_test(tests, reads_and_batches_side_by_side);
 	suite_add_tcase(suite, tests);

@@ -2,6 +2,8 @@
 
 import socket
 
+from harness import within
+
 from .measures import memory_kib, waiting_cpu
 
 
@@ -12,10 +14,9 @@ def hold_connections(pid, port, count, ask, asked):
     found = []
     try:
         for number in range(count):
-            wire = socket.create_connection(("127.0.0.1", port))
+            wire = socket.create_connection(("127.0.0.1", port), timeout=within(60))
             found.append(wire)
             ask(wire, number)
-        for wire in found:
             asked(wire)
         more = memory_kib(pid) - before
         spent = waiting_cpu(pid)

@@ -5,9 +5,9 @@ and an overseer that lets no process and no file outlive its story.
 Nothing here knows the project's sources: it is the contract, seen from outside. Python's standard library alone.
 """
 
-from .check import (Failed, after, contains, eq, error_of, fail, refused, that, wait_for, within)
+from .check import (Failed, after, contains, eq, error_of, fail, percentile, refused, that, wait_for, within)
 from .story import Gate, Story, options
-from .rpc import Client, Closed, Refused
+from .rpc import Client, Closed, Refused, first_word
 
 __all__ = ["Client", "Closed", "Failed", "Gate", "Refused", "Story", "after", "contains", "eq", "error_of", "fail",
-           "options", "refused", "that", "wait_for", "within"]
+           "options", "percentile", "refused", "that", "wait_for", "within"]

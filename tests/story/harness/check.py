@@ -25,6 +25,11 @@ def after(seconds):
     return time.monotonic() + within(seconds)
 
 
+def percentile(values, part):
+    """The least of the values that so many hundredths of them do not exceed."""
+    return sorted(values)[max(0, -(-len(values) * part // 100) - 1)]
+
+
 def shown(value):
     text = repr(value)
     return text if len(text) <= 1500 else text[:1000] + " … " + text[-400:]

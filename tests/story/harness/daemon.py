@@ -89,20 +89,26 @@ class Daemon:
         handle = os.pidfd_open(self.pid)
         try:
             while True:
-                try:
-                    with Client(self.socket, seconds=seconds) as client:
-                        client.send("ping")
-                        if client.socket in select.select([client.socket, handle], [], [], until - time.monotonic())[0]:
-                            eq(client.answer(1), "pong")
-                            return
-                except (FileNotFoundError, ConnectionRefusedError, Closed):
-                    pass
+                if os.path.exists(self.socket) and self.answers(handle, until, seconds):
+                    return
                 if select.select([handle], [], [], 0.005)[0]:
                     raise Failed("the daemon ended with status %d instead of starting" % self.wait())
                 if time.monotonic() > until:
                     raise Failed("the daemon does not answer")
         finally:
             os.close(handle)
+
+    def answers(self, handle, until, seconds):
+        """True when it does; False when nobody listens, or it has ended instead."""
+        try:
+            with Client(self.socket, seconds=seconds) as client:
+                client.send("ping")
+                if client.socket not in select.select([client.socket, handle], [], [], max(0, until - time.monotonic()))[0]:
+                    return False
+                eq(client.answer(1), "pong")
+                return True
+        except (FileNotFoundError, ConnectionRefusedError, Closed):
+            return False
 
     def wait(self, seconds=60):
         """Waits for its end; the exit status, negative for a signal."""

@@ -71,8 +71,7 @@ def play(function, settings, tell):
     os.chdir(settings.folder)
     os.umask(0o022)
     try:
-        run(function, settings)
-        verdict = {"ok": True}
+        verdict = {"ok": True, "figures": run(function, settings)}
     except BaseException:
         verdict = {"ok": False, "why": traceback.format_exc()[-6000:]}
     os.write(tell, json.dumps(verdict).encode())
@@ -86,7 +85,10 @@ def end_from_outside(number, _):
 
 
 def reap(known=None):
-    """Takes every child that has ended; True when `known` was among them or is no child."""
+    """
+    Takes every child that has ended; True when `known` was among them, or when no child is left. A subreaper without a child
+    has no descendant at all: of those that live, the topmost would be its child.
+    """
     gone = False
     while True:
         try:
@@ -109,11 +111,11 @@ def wait_child(pid, until):
         signal.sigtimedwait({signal.SIGCHLD}, left)
 
 
-def leftovers(settings):
-    """Every process of the story that is not gone, as {pid: command}."""
-    found = set(process.tree(os.getpid())) | set(process.marked(settings.mark))
-    if settings.own_uid:
-        found |= set(process.owned(settings.uid))
+def leftovers(settings, childless=False):
+    """Every process of the story that is not gone, as {pid: command}. `childless`: reap() has just said so."""
+    found = set(process.marked_or_owned(settings.mark, settings.uid if settings.own_uid else None))
+    if not childless:
+        found |= set(process.tree(os.getpid()))
     return {pid: process.command(pid) for pid in found if process.alive(pid)}
 
 
@@ -133,11 +135,12 @@ def wait_nothing_left(settings, held):
     """None, or what was left of the story after a fair while."""
     until = time.monotonic() + within(10)
     while True:
-        reap()
-        left = leftovers(settings)
-        if not left:
+        childless = reap()
+        late = time.monotonic() > until
+        left = leftovers(settings, childless) if childless or late else None
+        if left == {}:
             break
-        if time.monotonic() > until:
+        if late:
             return "left running: " + ", ".join("%d (%s)" % item for item in sorted(left.items()))
         signal.sigtimedwait({signal.SIGCHLD}, 0.02)
     os.set_blocking(held, False)
@@ -191,7 +194,7 @@ def sanitizer_options(folder):
 
 
 def oversee(function, programs, env, keep=False, shown=False):
-    """Plays one story. {"ok", "why", "seconds"}; called in a process of its own. `shown`: what it prints is not kept back."""
+    """Plays one story. {"ok", "why" or "figures", "seconds"}; called in a process of its own. `shown`: what it prints is not kept back."""
     wanted = getattr(function, "options", {})
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     signal.signal(signal.SIGTERM, end_from_outside)
@@ -206,12 +209,14 @@ def oversee(function, programs, env, keep=False, shown=False):
     if settings.own_uid:
         os.chown(folder, uid, uid)
     began = time.monotonic()
+    verdict = {"ok": False}
     try:
         verdict = watch(function, settings, wanted.get("deadline", 90))
         if not verdict["ok"]:
             verdict["logs"] = tails(folder)
     finally:
-        end_all(settings)
+        if not verdict["ok"]:  # else nothing is left: that has been looked for
+            end_all(settings)
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
     verdict["seconds"] = time.monotonic() - began

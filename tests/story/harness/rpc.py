@@ -67,6 +67,18 @@ def check_reply(reply):
         check_error(reply["error"])
 
 
+def first_word(client):
+    """What a new connection is told: the reply to a ping, or the error with which it was refused; None: it was only closed."""
+    try:
+        client.send("ping")
+    except Closed:
+        pass  # what the daemon has said before it closed can be read all the same
+    try:
+        return client.message()
+    except (Closed, OSError):
+        return None
+
+
 class Client:
     """One connection. `call` for the common case; `send` and `answer` to pipeline; `raw` for what no client would send."""
 
@@ -189,6 +201,16 @@ class Client:
         wait = dict(params or {}, **more).get("wait")
         patience = self.seconds + (wait / SCALE if isinstance(wait, (int, float)) else 0)
         return self.answer(self.send(method, params, **more), patience)
+
+    def pings(self, count):
+        """How many milliseconds the answer to each of so many takes."""
+        took = []
+        for _ in range(count):
+            began = time.monotonic()
+            if self.call("ping") != "pong":
+                raise Failed("another answer to a ping")
+            took.append(1000 * (time.monotonic() - began))
+        return took
 
     def silent(self, seconds=0.2):
         """Nothing comes for so long; only ever used to show that something is not there yet."""

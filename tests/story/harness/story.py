@@ -81,6 +81,7 @@ class Story:
         self.daemons = []
         self.kept = []
         self.gates = 0
+        self.figures = []
 
     # Who and where
 
@@ -136,6 +137,10 @@ class Story:
     def memory_bound(self, kib):
         """That much memory, in a build as people have it."""
         return kib * 10 if self.settings.sanitized else kib
+
+    def figure(self, text):
+        """What was counted or measured, for the line that tells of the story. Nothing is decided by it."""
+        self.figures.append(text)
 
     # Daemons and clients
 
@@ -267,9 +272,10 @@ class Story:
 
 
 def run(function, settings):
-    """Runs one story to its end, leftovers apart."""
+    """Runs one story to its end, leftovers apart. The figures it has told."""
     story = Story(settings)
     function(story)
     story.finish()
     reports = story.sanitizer_reports()
     that(not reports, "a sanitizer found something:\n" + "\n".join(reports))
+    return story.figures
