@@ -93,6 +93,8 @@ config_take_key(void *arg, const char *section, const char *key, const char *val
 
 	if (strstr(reader->seen, name) != NULL) {
 		r = config_fail(reader->config, "%s[%s] %s is set twice", where, section, key);
+	} else if (strchr(value, ';') != NULL) {
+		r = config_fail(reader->config, "%s[%s] %s: \"%s\" has a semicolon: before a comment write a blank", where, section, key, value);
 	} else {
 		seen = mem_format("%s%s", reader->seen, name);
 		free(reader->seen);

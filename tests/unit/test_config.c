@@ -212,6 +212,10 @@ START_TEST(mistakes_are_told_with_their_line)
 	    "[listen]\nunix = futured.sock\n", ":2: [listen] unix: \"futured.sock\" is not a path that begins with /");
 	refused("[listen]\ntcp = 7433\n", ":2: [listen] tcp: \"7433\" is not HOST:PORT or [HOST]:PORT");
 	refused("[cpu]\nworkers = 1\nworkers = 2\n", ":3: [cpu] workers is set twice");
+	refused("[listen]\ntcp =;localhost:7433\n",
+	    ":2: [listen] tcp: \";localhost:7433\" has a semicolon: before a comment write a blank");
+	refused("[tasks]\nuser = file.read,;http.fetch\n",
+	    ":2: [tasks] user: \"file.read,;http.fetch\" has a semicolon: before a comment write a blank");
 	refused("[cpu]\nworkers\n", ":2: this is no section, key or comment");
 	refused("[cpu\n", ":1: this is no section, key or comment");
 }
