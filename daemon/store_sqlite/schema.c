@@ -444,10 +444,11 @@ schema_verify_content(struct sq_db *db, char **ret_reason)
 {
 	if (sq_feed_register(db) < 0 || sq_scan_register(db) < 0 || sq_statements_prepare(db) < 0)
 		return sq_schema_explain(db, "has not the tables of its version", ret_reason);
-	if (schema_check_all(db) < 0 || schema_read_meta(db) < 0 || sq_names_load(db) < 0 || sq_gate_look(db) < 0)
-		return sq_schema_explain(db, "is damaged", ret_reason);
-	if (db->checked && sq_sound_jobs(db) < 0)
-		return sq_schema_explain(db, "is damaged", ret_reason);
+	if (schema_check_all(db) < 0 || schema_read_meta(db) < 0 || sq_names_load(db) < 0 || sq_gate_look(db) < 0 ||
+	    (db->checked && sq_sound_jobs(db) < 0)) {
+		return sq_schema_explain(
+		    db, schema_failure_result(&db->failure) == STORE_OPEN_CORRUPT ? "is damaged" : "cannot be read", ret_reason);
+	}
 	return STORE_OPEN_OK;
 }
 

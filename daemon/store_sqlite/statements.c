@@ -248,11 +248,20 @@ fail_errno(struct sq_db *db)
 	return error != 0 ? error : sqlite3_system_errno(db->sqlite);
 }
 
+/* SQLite's words for its last failure; those for any such one when that was another one, or only says for what there was no memory. */
+static const char *
+fail_text(struct sq_db *db, int rc)
+{
+	if (db->sqlite == NULL || (rc & 0xff) == SQLITE_NOMEM || (sqlite3_errcode(db->sqlite) & 0xff) != (rc & 0xff))
+		return sqlite3_errstr(rc);
+	return sqlite3_errmsg(db->sqlite);
+}
+
 int
 sq_fail(struct sq_db *db, int rc)
 {
 	struct sq_failure *failure = &db->failure;
-	const char *text = db->sqlite != NULL ? sqlite3_errmsg(db->sqlite) : sqlite3_errstr(rc);
+	const char *text = fail_text(db, rc);
 
 	failure->code = rc & 0xff;
 	failure->extended = rc;
