@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "daemon/fsm.h"
+#include "daemon/hash.h"
 #include "daemon/outcome.h"
 #include "daemon/spec.h"
 #include "daemon/task.h"

@@ -60,6 +60,7 @@ libdaemon_a_SOURCES = \
 	daemon/fsm.h \
 	daemon/gather.c \
 	daemon/gather.h \
+	daemon/hash.h \
 	daemon/hoard.c \
 	daemon/hoard.h \
 	daemon/room.c \

@@ -8,9 +8,9 @@
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "daemon/dispatch.h"
+#include "daemon/hash.h"
 #include "daemon/mem.h"
 #include "daemon/server.h"
 

@@ -9,8 +9,8 @@
 
 #include <stdint.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
+#include "daemon/hash.h"
 #include "daemon/line.h"
 #include "daemon/spec.h"
 

@@ -5,9 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "daemon/config.h"
+#include "daemon/hash.h"
 #include "daemon/mem.h"
 #include "daemon/server.h"
 

@@ -5,8 +5,8 @@
 #define DAEMON_SESSION_PRIVATE_H
 
 #include <sys/queue.h>
-#include <uthash.h>
 
+#include "daemon/hash.h"
 #include "daemon/hoard.h"
 #include "daemon/session.h"
 #include "proto/errors.h"

@@ -4,8 +4,8 @@
 #include "daemon/waiters.h"
 
 #include <stdlib.h>
-#include <uthash.h>
 
+#include "daemon/hash.h"
 #include "daemon/mem.h"
 
 TAILQ_HEAD(waiter_list, waiter);
