@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -243,9 +245,22 @@ birth_processes(struct birth *birth)
 	return status != 0 ? status : birth_doors(birth);
 }
 
+/* It has ended: to be asked to once more may not kill it, and leave to the next start what it still has to do. */
+static void
+birth_hear_no_more(void)
+{
+	sigset_t asked;
+
+	sigemptyset(&asked);
+	sigaddset(&asked, SIGTERM);
+	sigaddset(&asked, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &asked, NULL);
+}
+
 static void
 birth_end(struct birth *birth)
 {
+	birth_hear_no_more();
 	birth_tell_drainers(birth, false);
 	orphans_stop(birth->orphans);
 	for (size_t i = 0; i < birth->n_listeners; i++)
@@ -347,6 +362,7 @@ birth_run(int argc, char **argv)
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk */
 	signal(SIGHUP, SIG_IGN);
 	allocators_lend();
+	(void)getpwuid(0); /* glibc takes its table of name services now: the first that has no memory for it crashes, it does not fail */
 	status = birth_read_config(&birth, argc, argv);
 	if (status >= 0) {
 		config_done(&birth.config);

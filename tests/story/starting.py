@@ -252,6 +252,18 @@ def test_sigterm_idle(t):
         that(not process.alive(pid), "%d lives" % pid)
 
 
+def test_asked_again_and_again(t):
+    """A daemon that ends is asked to all the while: it comes to its end all the same, with 0 and with nothing left."""
+    d, c = t.serve(workers=2)
+    c.submit("time.sleep", [600])
+    below = d.tree()
+    while not d.ended():
+        d.signal(signal.SIGTERM)
+    eq(d.wait(), 0)
+    for pid in below:
+        process.wait_gone(pid, "a process of the daemon")
+
+
 def test_sigint(t):
     """SIGINT is as good as SIGTERM."""
     d, _ = t.serve()
