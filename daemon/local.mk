@@ -170,6 +170,7 @@ libdaemon_a_SOURCES = \
 	daemon/store_sqlite/take.c \
 	daemon/store_sqlite/tally.c \
 	daemon/store_sqlite/thread.c \
+	daemon/store_sqlite/wal.c \
 	daemon/store_sqlite/webhook.c \
 	daemon/supervise.c \
 	daemon/supervise.h \

@@ -4,7 +4,7 @@
  *
  * A file each: schema (the tables, making and opening the file), statements (all SQL, prepared once), names (texts as
  * integers), feed (rows of ours as a table for INSERT … SELECT), put, ready, take, change, cancel, expire, gate, fan, fill, webhook,
- * settings (the members of a batch), commit (the transaction around them), sound (whether a row can be what was written), checkpoint (when the log goes into the database), scan and survey
+ * settings (the members of a batch), commit (the transaction around them), sound (whether a row can be what was written), checkpoint (when the log goes into the database), wal (whether it is whole), scan and survey
  * (reads), recover (what an earlier daemon left), thread.
  *
  * struct sq_db is used by one thread at a time: by the one that opens, then by the journal thread, then by the one that
@@ -19,6 +19,8 @@
 #include <stdint.h>
 
 #include "daemon/store.h"
+
+#define SCHEMA_PAGE_SIZE 4096 /* bytes */
 
 struct sq_db;
 
@@ -279,6 +281,7 @@ struct sq_db {
 	int log_frames;	  /* pages in the write-ahead log … */
 	int log_commits;  /* … and commits since it was last begun */
 	int log_failed;	  /* pages in it when it could not be emptied */
+	bool guarded;	  /* beside the log stands that it has to be there */
 	bool checked;	  /* it is so small that all of it was looked at when it was opened */
 	bool lazy_sync;	  /* commits do not wait for the disk */
 	bool broken;	  /* a write failed, nobody knows how much of it was done: no more commits */
@@ -294,6 +297,17 @@ void sq_schema_trust(struct sq_db *db);
 /* What db->failure means for one who opens; *ret_reason is malloc'ed: "DOING: …". */
 enum store_open_result sq_schema_explain(struct sq_db *db, const char *doing, char **ret_reason);
 void sq_schema_close(struct sq_db *db);
+/* The folder in which path lies, so that what was made, renamed or removed there stays so. 0, or -1 with errno. */
+int sq_sync_folder(const char *path);
+
+/*
+ * wal: of the log of the database at path, before SQLite opens it: whether it is gone, and, where commits were synced, damaged in its midst.
+ * On failure *ret_reason is malloc'ed.
+ */
+enum store_open_result sq_wal_look(const char *path, bool synced, char **ret_reason);
+/* From now on it has to be there, if it is; false, and a word in the log, when that cannot be noted. Until: 0, or -1 with errno. */
+bool sq_wal_guard(const char *path);
+int sq_wal_unguard(const char *path);
 
 /* put, change, cancel, expire, fan, fill: the members of a batch, each within the open transaction; their answers stand in the batch
  * then.

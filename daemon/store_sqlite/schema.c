@@ -22,7 +22,6 @@
 #define SCHEMA_APPLICATION 0x46555455 /* "FUTU" */
 #define SCHEMA_VERSION	   2
 #define SCHEMA_OLDEST	   1 /* that is brought up to it */
-#define SCHEMA_PAGE_SIZE   4096
 /* Up to here a full check takes some 60 ms, so each start makes it. */
 #define SCHEMA_CHECK_BYTES (8 << 20)
 
@@ -174,7 +173,8 @@ void
 sq_schema_close(struct sq_db *db)
 {
 	sq_statements_finalize(db);
-	if (db->broken) /* its checkpoint would sync again what has failed */
+	/* Its checkpoint would sync again what has failed; or take away a log that, after a power cut, would seem to be missing. */
+	if (db->broken || (db->guarded && sq_wal_unguard(db->path) < 0))
 		sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close(db->sqlite);
 	sq_names_done(&db->names);
@@ -204,8 +204,8 @@ schema_remove(const char *path)
 	}
 }
 
-static int
-schema_sync_folder(const char *path)
+int
+sq_sync_folder(const char *path)
 {
 	char *folder = mem_text(path), *slash = strrchr(folder, '/');
 	int fd, result;
@@ -260,7 +260,7 @@ schema_make(struct sq_db *db, char **ret_reason)
 		sq_schema_explain(db, "cannot be made", ret_reason);
 		goto out;
 	}
-	if (rename(new_path, db->path) < 0 || schema_sync_folder(db->path) < 0) {
+	if (rename(new_path, db->path) < 0 || sq_sync_folder(db->path) < 0) {
 		schema_explain_errno("cannot be made", ret_reason);
 		goto out;
 	}
@@ -423,6 +423,7 @@ void
 sq_schema_trust(struct sq_db *db)
 {
 	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	db->guarded = sq_wal_guard(db->path);
 }
 
 /*
@@ -522,6 +523,8 @@ sq_schema_open(struct sq_db *db, const struct store_open_config *config, char **
 		if (result == STORE_OPEN_OK)
 			result = schema_make(db, ret_reason);
 	}
+	if (result == STORE_OPEN_OK && there)
+		result = sq_wal_look(db->path, strcmp(config->synchronous, "full") == 0, ret_reason);
 	if (result == STORE_OPEN_OK)
 		result = schema_open_there(db, config, ret_reason);
 	if (result != STORE_OPEN_OK)

@@ -4,6 +4,7 @@ Start and stop: options, configuration, the store's locks, and what SIGTERM mean
 
 import contextlib
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -159,6 +160,33 @@ def test_a_corrupt_store(t):
         file.write(good)
     d.start()
     eq(t.client().call("await", ids=["1-500"], jobs=False)["counts"]["succeeded"], 500)
+
+
+def test_a_log_that_was_taken_away_or_damaged(t):
+    """After kill -9: without the store's log, or with one that is damaged in its midst, it is 65, and the message's way to go on works."""
+    d, c = t.serve()
+    for i in range(20):
+        c.run("noop", [i])
+    d.signal(signal.SIGKILL)
+    d.wait()
+    log = database(d) + "-wal"
+    with open(log, "rb") as file:
+        good = file.read()
+    os.unlink(log)
+    d.start(ready=False)
+    eq(d.wait(), 65, d.log()[-500:])
+    that(("its log, %s, is gone" % log) in d.log(), d.log())
+    t.write(log, good)
+    with open(log, "r+b") as file:
+        file.seek(len(good) // 2)
+        file.write(bytes(255 - byte for byte in good[len(good) // 2:len(good) // 2 + 100]))
+    d.start(ready=False)
+    eq(d.wait(), 65, d.log()[-500:])
+    told = re.search(r"truncate -s (\d+) (\S+)\)", d.log())
+    eq(told[2], log)
+    os.truncate(told[2], int(told[1]))
+    d.start()
+    that(0 < t.client().call("await", ids=["1-1"], jobs=False)["counts"]["succeeded"], "what stood before is there")
 
 
 def test_a_task_of_another_kind(t):

@@ -125,6 +125,10 @@ check_PROGRAMS += tests/unit/test_store_ready
 tests_unit_test_store_ready_SOURCES = tests/unit/test_store_ready.c tests/unit/store_rig.h
 tests_unit_test_store_ready_LDADD = $(unit_ldadd)
 
+check_PROGRAMS += tests/unit/test_store_wal
+tests_unit_test_store_wal_SOURCES = tests/unit/test_store_wal.c tests/unit/store_rig.h
+tests_unit_test_store_wal_LDADD = $(unit_ldadd)
+
 check_PROGRAMS += tests/unit/test_store_queue
 tests_unit_test_store_queue_SOURCES = tests/unit/test_store_queue.c tests/unit/store_rig.h
 tests_unit_test_store_queue_LDADD = $(unit_ldadd)
