@@ -5,7 +5,7 @@ futurectl top: one frame where there is no terminal, else a live screen that is 
 import json
 import re
 
-from harness import contains, eq, that
+from harness import contains, eq, that, wait_for
 
 
 def test_one_frame(t):
@@ -14,6 +14,7 @@ def test_one_frame(t):
     gate = t.gate()
     ident = c.submit("exec", {"argv": gate.argv()}, queue="slow", label="here")
     gate.started()
+    wait_for(lambda: len(c.call("stats")["workers"]) == 2, "both workers are there")
     head, queues, jobs, workers = t.ctl("top", status=0).out.rstrip("\n").split("\n\n")
     that(re.match(r"futured \S+  up \S+  pending 0  running 1  succeeded 0  failed 0  cancelled 0  connections \d+$", head), head)
     eq([line.split("\t")[0] for line in queues.splitlines()].count("slow"), 1)
