@@ -92,11 +92,11 @@ def finish(running, count):
     pipe, name, pid = running
     data = pipe.read()
     pipe.close()
-    os.waitpid(pid, 0)
+    _, _, used = os.wait4(pid, 0)  # by it and all that it has waited for
     verdict = json.loads(data) if data else {"ok": False, "why": "the overseer died", "seconds": 0}
     count["passed" if verdict["ok"] else "failed"] += 1
     figures = "; ".join(verdict.get("figures", []))
-    say("ok" if verdict["ok"] else "FAILED", name, " (%.1f s)%s" % (verdict["seconds"], ": " + figures if figures else ""))
+    say("ok" if verdict["ok"] else "FAILED", name, " (%.1f s, cpu %.1f s)%s" % (verdict["seconds"], used.ru_utime + used.ru_stime, ": " + figures if figures else ""))
     if not verdict["ok"]:
         count["names"].append(name)
         text = verdict["why"].rstrip() + "\n" + verdict.get("logs", "")

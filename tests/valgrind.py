@@ -34,7 +34,7 @@ def programs(build):
 
 def play(program):
     """(name, passed, what failed, what it said)"""
-    env = dict(os.environ, FUTURED_UNIT_UNDER=UNDER, srcdir=os.path.dirname(HERE))
+    env = dict(os.environ, FUTURED_UNIT_UNDER=UNDER, FUTURED_TEST_LIGHT="1", srcdir=os.path.dirname(HERE))
     env.setdefault("FUTURED_TEST_SCALE", str(SCALE))
     done = subprocess.run([sys.executable, "-B", os.path.join(HERE, "run-unit.py"), program], stdin=subprocess.DEVNULL, env=env, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace", check=False)

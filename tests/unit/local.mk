@@ -7,7 +7,7 @@ tests_unit_test_config_SOURCES = tests/unit/test_config.c
 tests_unit_test_config_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_proctree
-tests_unit_test_proctree_SOURCES = tests/unit/test_proctree.c tests/unit/tree.h
+tests_unit_test_proctree_SOURCES = tests/unit/test_proctree.c tests/unit/tree.h tests/unit/bulk.h
 tests_unit_test_proctree_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_privacy
@@ -102,7 +102,7 @@ tests_unit_test_supervise_SOURCES = tests/unit/test_supervise.c tests/unit/tree.
 tests_unit_test_supervise_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_waits
-tests_unit_test_waits_SOURCES = tests/unit/test_waits.c tests/unit/http_server.c tests/unit/http_server.h tests/unit/pump.h
+tests_unit_test_waits_SOURCES = tests/unit/test_waits.c tests/unit/http_server.c tests/unit/http_server.h tests/unit/pump.h tests/unit/bulk.h
 tests_unit_test_waits_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_http
@@ -134,7 +134,7 @@ tests_unit_test_store_queue_SOURCES = tests/unit/test_store_queue.c tests/unit/s
 tests_unit_test_store_queue_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_store_after
-tests_unit_test_store_after_SOURCES = tests/unit/test_store_after.c tests/unit/store_rig.h
+tests_unit_test_store_after_SOURCES = tests/unit/test_store_after.c tests/unit/store_rig.h tests/unit/bulk.h
 tests_unit_test_store_after_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_store_expire
@@ -146,11 +146,11 @@ tests_unit_test_store_file_SOURCES = tests/unit/test_store_file.c tests/unit/sto
 tests_unit_test_store_file_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_store_read
-tests_unit_test_store_read_SOURCES = tests/unit/test_store_read.c tests/unit/store_rig.h
+tests_unit_test_store_read_SOURCES = tests/unit/test_store_read.c tests/unit/store_rig.h tests/unit/bulk.h
 tests_unit_test_store_read_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_store_recover
-tests_unit_test_store_recover_SOURCES = tests/unit/test_store_recover.c tests/unit/store_rig.h
+tests_unit_test_store_recover_SOURCES = tests/unit/test_store_recover.c tests/unit/store_rig.h tests/unit/bulk.h
 tests_unit_test_store_recover_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_store_webhook
@@ -158,7 +158,7 @@ tests_unit_test_store_webhook_SOURCES = tests/unit/test_store_webhook.c tests/un
 tests_unit_test_store_webhook_LDADD = $(unit_ldadd)
 
 check_PROGRAMS += tests/unit/test_store_faults
-tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c tests/unit/store_rig.h tests/unit/faulty_vfs.h
+tests_unit_test_store_faults_SOURCES = tests/unit/test_store_faults.c tests/unit/store_rig.h tests/unit/faulty_vfs.h tests/unit/bulk.h
 tests_unit_test_store_faults_LDADD = $(unit_ldadd)
 
 # The client's: futurectl's objects without its main, and the library's below them.
@@ -177,11 +177,11 @@ tests_unit_test_client_wire_SOURCES = tests/unit/test_client_wire.c tests/unit/f
 tests_unit_test_client_wire_LDADD = $(client_ldadd)
 
 check_PROGRAMS += tests/unit/test_client_watch
-tests_unit_test_client_watch_SOURCES = tests/unit/test_client_watch.c tests/unit/fake_daemon.h
+tests_unit_test_client_watch_SOURCES = tests/unit/test_client_watch.c tests/unit/fake_daemon.h tests/unit/bulk.h
 tests_unit_test_client_watch_LDADD = $(client_ldadd)
 
 check_PROGRAMS += tests/unit/test_client_future
-tests_unit_test_client_future_SOURCES = tests/unit/test_client_future.c tests/unit/fake_daemon.h
+tests_unit_test_client_future_SOURCES = tests/unit/test_client_future.c tests/unit/fake_daemon.h tests/unit/bulk.h
 tests_unit_test_client_future_LDADD = $(client_ldadd)
 
 check_PROGRAMS += tests/unit/test_client_memory

@@ -5,6 +5,7 @@
  * The daemon's script is a list of steps, so that it can be read beside the test: what it must hear, what it says then.
  */
 #include "fake_daemon.h"
+#include "tests/unit/bulk.h"
 
 /* A line must hold this text; then reply is said. NULL ends the list. */
 struct step {
@@ -494,6 +495,6 @@ int main(void)
 	tcase_add_test(tcase, callbacks);
 	tcase_add_test(tcase, freed_while_they_wait);
 	tcase_add_test(tcase, longer_than_their_client);
-	tcase_add_test(tcase, very_many);
+	tcase_add_bulk_test(tcase, very_many);
 	return run("client_future", tcase);
 }

@@ -2,6 +2,7 @@
  * test_client_watch: the events of a watch: one by one, by callback, beside other calls, given up, refused, cut off.
  */
 #include "fake_daemon.h"
+#include "tests/unit/bulk.h"
 
 #include <stdatomic.h>
 
@@ -390,7 +391,7 @@ int main(void)
 	tcase_add_test(tcase, an_early_end);
 	tcase_add_test(tcase, longer_than_its_client);
 	tcase_add_test(tcase, nothing_in_time);
-	tcase_add_test(tcase, no_faster_than_its_reader);
-	tcase_add_test(tcase, no_faster_than_its_callback);
+	tcase_add_bulk_test(tcase, no_faster_than_its_reader);
+	tcase_add_bulk_test(tcase, no_faster_than_its_callback);
 	return run("client_watch", tcase);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/proctree.h"
+#include "tests/unit/bulk.h"
 #include "tests/unit/tree.h"
 
 static void
@@ -299,8 +300,8 @@ proctree_suite(void)
 	tcase_add_test(tcase, test_kill_reaches_all);
 	tcase_add_test(tcase, test_kill_spares_what_is_kept);
 	tcase_add_test(tcase, test_what_cannot_be_read_is_not_empty);
-	tcase_add_test(tcase, test_kill_ends_a_wide_bomb);
-	tcase_add_test(tcase, test_kill_ends_a_fleeing_bomb);
+	tcase_add_bulk_test(tcase, test_kill_ends_a_wide_bomb);
+	tcase_add_bulk_test(tcase, test_kill_ends_a_fleeing_bomb);
 	tcase_add_test(tcase, test_signal_reaches_all);
 	tcase_add_test(tcase, test_empty_tells_of_the_reaped);
 	tcase_add_test(tcase, test_kill_keeps_its_deadline);

@@ -1,6 +1,7 @@
 /*
  * test_store_after: jobs that wait for others: what opens their gate, what closes it for ever, and that it goes on where it was left.
  */
+#include "tests/unit/bulk.h"
 #include "tests/unit/store_rig.h"
 
 /* ---- the words of these tests ----------------------------------------------------------------------------- */
@@ -568,6 +569,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	warm_up();
 	tcase_set_timeout(tcase, 120);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, a_gate_opens_with_the_last_parent);
@@ -577,9 +579,9 @@ main(void)
 	tcase_add_test(tcase, comes_while_the_end_is_told);
 	tcase_add_test(tcase, unknown_parents);
 	tcase_add_test(tcase, the_last_takes_the_gate_along);
-	tcase_add_test(tcase, comes_amid_a_crowd);
-	tcase_add_test(tcase, a_crowd_goes_in_steps);
-	tcase_add_test(tcase, a_map_goes_in_steps);
+	tcase_add_bulk_test(tcase, comes_amid_a_crowd);
+	tcase_add_bulk_test(tcase, a_crowd_goes_in_steps);
+	tcase_add_bulk_test(tcase, a_map_goes_in_steps);
 	tcase_add_test(tcase, a_chain_falls);
 	tcase_add_test(tcase, recovery_tells);
 	tcase_add_test(tcase, parents_are_spared);

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "tests/unit/bulk.h"
 #include "tests/unit/faulty_vfs.h"
 #include "tests/unit/store_rig.h"
 
@@ -348,13 +349,14 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	warm_up();
 	tcase_set_timeout(tests, 240);
 	tcase_add_checked_fixture(tests, setup_faulty, teardown_faulty);
 	tcase_add_test(tests, places_after_an_end_that_found_no_room);
 	tcase_add_test(tests, full_at_any_write_applies_nothing);
 	tcase_add_test(tests, a_limit_of_the_kernel_is_no_room);
 	tcase_add_test(tests, opens_without_room);
-	tcase_add_test(tests, full_amid_the_fan_out);
+	tcase_add_bulk_test(tests, full_amid_the_fan_out);
 	tcase_add_test(tests, a_failed_sync_is_unknown);
 	tcase_add_test(tests, a_failed_write_is_unknown);
 	tcase_add_test(tests, a_failed_sync_is_not_tried_again);

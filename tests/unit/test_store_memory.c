@@ -412,6 +412,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	warm_up();
 	tcase_set_timeout(tests, 240);
 	tcase_add_checked_fixture(tests, setup_memory, teardown);
 	tcase_add_test(tests, it_fails_once);

@@ -389,6 +389,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	warm_up();
 	tcase_set_timeout(tests, 240);
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, fill_goes_by_priority_then_id);

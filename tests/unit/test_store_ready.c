@@ -196,6 +196,7 @@ main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tests, setup, teardown);
+	warm_up();
 	tcase_set_timeout(tests, 240);
 	tcase_add_test(tests, neighbours_are_one_row);
 	tcase_add_loop_test(tests, a_list_says_the_same, 0, 8);

@@ -3,6 +3,7 @@
  */
 #include <sys/wait.h>
 
+#include "tests/unit/bulk.h"
 #include "tests/unit/store_rig.h"
 
 /* ---- killed ----------------------------------------------------------------------------------------------- */
@@ -341,15 +342,16 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	warm_up();
 	tcase_set_timeout(tests, 240);
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, what_was_running);
 	tcase_add_loop_test(tests, what_was_told_is_there, 0, 5);
-	tcase_add_test(tests, many_were_running);
+	tcase_add_bulk_test(tests, many_were_running);
 	tcase_add_test(tests, lines_and_counts);
 	tcase_add_test(tests, settings_of_queues);
 	tcase_add_test(tests, ids_are_never_used_again);
-	tcase_add_test(tests, names_do_not_gather);
+	tcase_add_bulk_test(tests, names_do_not_gather);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -241,6 +241,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	warm_up();
 	tcase_set_timeout(tests, 240);
 	tcase_add_checked_fixture(tests, setup_killed, teardown_killed);
 	tcase_add_test(tests, what_was_killed_is_whole);

@@ -312,6 +312,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
+	warm_up();
 	tcase_set_timeout(tests, 120);
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, each_end_makes_it_due);

@@ -11,6 +11,7 @@
 #include "daemon/tasks/tasks.h"
 #include "http_server.h"
 #include "pump.h"
+#include "tests/unit/bulk.h"
 
 static struct loop *loop;
 static struct waits *waits;
@@ -264,12 +265,12 @@ main(void)
 	tcase_add_test(tcase, a_sleep_gives_what_it_was_given);
 	tcase_add_test(tcase, a_sleep_wants_a_number_that_is_not_negative);
 	tcase_add_test(tcase, a_noop_gives_its_arguments);
-	tcase_add_test(tcase, ten_thousand_sleeps_end_together);
-	tcase_add_test(tcase, twenty_thousand_waits_cost_nothing);
+	tcase_add_bulk_test(tcase, ten_thousand_sleeps_end_together);
+	tcase_add_bulk_test(tcase, twenty_thousand_waits_cost_nothing);
 	tcase_add_test(tcase, a_cancel_is_the_last_of_it);
 	tcase_add_test(tcase, a_cancel_closes_the_connection);
 	tcase_add_test(tcase, a_cancel_does_not_wait_for_a_lookup);
-	tcase_add_test(tcase, a_thousand_fetches_wait_side_by_side);
+	tcase_add_bulk_test(tcase, a_thousand_fetches_wait_side_by_side);
 	tcase_add_test(tcase, connections_are_used_again);
 	tcase_add_test(tcase, the_end_takes_all_with_it);
 	suite_add_tcase(suite, tcase);
