@@ -33,7 +33,7 @@ def arguments():
     cores = len(os.sched_getaffinity(0))
     parser = argparse.ArgumentParser(description="Runs the stories against a built daemon.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="only stories whose name contains one of these")
-    parser.add_argument("-j", type=int, default=2 * cores, metavar="N", help="so many at once (default %d)" % (2 * cores))
+    parser.add_argument("-j", type=int, default=3 * cores, metavar="N", help="so many at once (default %d)" % (3 * cores))
     programs.add_options(parser)
     parser.add_argument("--without", action="append", default=[], metavar="NAME",
                         help="leave out stories with this in their name")

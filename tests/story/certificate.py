@@ -85,10 +85,10 @@ def test_timed_out(t):
 def test_cancelled(t):
     """A cancelled command tells who cancelled it and why, how it took that, and its last words."""
     _, c = t.serve()
-    for script, member, value in (("read line < $0.go", "signal", "SIGTERM"),
-                                  ("trap 'exit 0' TERM; read line < $0.go", "exit_status", 0)):
+    for trap, member, value in (("", "signal", "SIGTERM"), ("trap 'exit 0' TERM; ", "exit_status", 0)):
         gate = t.gate()
-        ident = c.submit("exec", {"argv": ["/bin/sh", "-c", "echo said >&2; echo $$ > $0.up; " + script, gate.path]})
+        script = trap + "echo said >&2; echo $$ > $0.up; read line < $0.go"
+        ident = c.submit("exec", {"argv": ["/bin/sh", "-c", script, gate.path]})
         gate.started()
         eq(c.call("cancel", id=ident, grace=within(20), reason="no longer needed")["cancelled"], True)
         job = c.ended_job(ident)
