@@ -72,7 +72,8 @@ class Book:
             if rng.random() < 0.05:
                 params["delay"] = round(rng.uniform(0, 0.4), 3)
         else:
-            script = "echo $0 >> %s; sleep %.3f; echo $0 >> %s" % (self.started, rng.uniform(0, 0.05), self.ended)
+            pause = "sleep %.3f; " % rng.uniform(0, 0.1) if rng.random() < 0.4 else ""
+            script = "echo $0 >> %s; %secho $0 >> %s" % (self.started, pause, self.ended)
             params = {"task": "exec", "args": self.t.sh(script, str(entry.number)), "lane": rng.choice(("cpu", "io")),
                       "priority": rng.randint(-1, 1)}
             if entry.kind == "thrice":

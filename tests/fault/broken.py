@@ -11,6 +11,7 @@ DIR is a build of this tree. Each patch in tests/fault/broken/ (those with NAME 
     Red: story durable.test_an_acknowledged_…      who must see it: `story FILE.NAME`, `unit PROGRAM`,
                                                    `ledger`, `race`, `storage` or `memory` and ARGUMENTS
     Says: what became of a job that was …          a regular expression: what the test that fails says
+    Slow: it waits in vain, for a minute           where that is so: those go first
 
 Red and Says come in pairs, and there may be several. First all those tests must be green with DIR's own programs, unless they
 are to be trusted: who has just run them all need not again. Then the tree and DIR are copied, a copy for each of N lanes; a lane applies a patch to its copy, builds what it touched, runs the
@@ -76,6 +77,7 @@ class Patch:
         with open(path, encoding="utf-8") as file:
             head = [line.rstrip("\n").split(": ", 1) for line in file.read().split("\n\n", 1)[0].split("\n")]
         told = dict(head)
+        self.slow = "Slow" in told
         if not {"Promise", "Broken", "Red", "Says"} <= set(told):
             raise Wrong("%s: the head needs Promise, Broken, Red and Says" % self.name)
         for (word, red), (other, says) in zip(head, head[1:]):
@@ -242,6 +244,7 @@ def main():
     began = time.monotonic()
     patches = [Patch(os.path.join(HERE, "broken", name)) for name in sorted(os.listdir(os.path.join(HERE, "broken")))
                if name.endswith(".patch") and (not given.names or any(one in name for one in given.names))]
+    patches.sort(key=lambda patch: not patch.slow)
     wanted = len(patches) + (not given.trust)
     if not patches:
         parser.error("no patch has any of these in its name: %s" % " ".join(given.names))

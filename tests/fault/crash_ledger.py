@@ -258,7 +258,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="so many kills in each life (default 3)")
     parser.add_argument("--batch", type=int, default=120, metavar="N", help="replies in a round at most (default 120)")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"), help="the first, to see a run again")
-    parser.add_argument("-j", type=int, default=2 * len(os.sched_getaffinity(0)), metavar="N", help="so many lives at once")
+    parser.add_argument("-j", type=int, default=3 * len(os.sched_getaffinity(0)), metavar="N", help="so many lives at once")
     parser.add_argument("--kill", dest="how", action="store_const", const="kill", default="both", help="kill -9 only")
     parser.add_argument("--cut", dest="how", action="store_const", const="cut", help="power cuts only")
     return parser.parse_args()

@@ -417,7 +417,7 @@ def arguments():
     parser.add_argument("only", nargs="*", metavar="ONLY", help="parts of the names of the cases to play")
     parser.add_argument("--all", action="store_true", default=os.environ.get("FUTURED_STORAGE_ALL", "") not in ("", "0"),
                         help="every n, in place of some (also FUTURED_STORAGE_ALL=1)")
-    parser.add_argument("-j", type=int, default=2 * len(os.sched_getaffinity(0)), metavar="N", help="so many at once")
+    parser.add_argument("-j", type=int, default=3 * len(os.sched_getaffinity(0)), metavar="N", help="so many at once")
     return parser.parse_args()
 
 
