@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """
-clang-tidy and cppcheck over every C file of the programs and the library, with the flags with which it is built.
+clang-tidy and cppcheck over every C file of the programs and the library, with the flags with which it is built; of the tests, clang's
+own warnings (the fuzz step builds the rest with clang).
 
     lint.py BUILD [PART…]
 
@@ -18,6 +19,7 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("daemon", "client", "proto")
+TESTS = ("tests/unit", "tests/fuzz", "tests/fault")
 ASK = "include Makefile\nlint-flags: ; @:\n$(info %s)\n" % " ".join(
     "$(%s)" % name for name in ("DEFAULT_INCLUDES", "INCLUDES", "AM_CPPFLAGS", "CPPFLAGS", "AM_CFLAGS", "CFLAGS"))
 MACROS = [path for pattern in ("sys/queue.h", "*/sys/queue.h", "uthash.h") for path in glob.glob("/usr/include/" + pattern)]
@@ -38,7 +40,7 @@ def build_flags(build):
 
 def sources(parts):
     found = []
-    for folder in FOLDERS:
+    for folder in FOLDERS + TESTS:
         for place, _, names in os.walk(os.path.join(TOP, folder)):
             found += [os.path.join(place, name) for name in names if name.endswith(".c")]
     found = sorted(os.path.relpath(path, TOP) for path in found)
@@ -46,8 +48,10 @@ def sources(parts):
 
 
 def commands(path, flags):
-    """{tool: its command line}; cppcheck knows the system's headers by libraries of its own, but for those that are all macros."""
+    """{tool: its command line}. cppcheck knows the system's headers by libraries of its own, but for those that are all macros."""
     source = os.path.join(TOP, path)
+    if path.startswith(TESTS):
+        return {"clang": ["clang", "-fsyntax-only", "-Werror"] + flags + [source]}
     ours, take = ["-I.", "-I" + TOP] + ["--include=" + header for header in MACROS] + ["--include=config.h"], False
     for flag in flags:
         if flag.startswith("-D") and not take:

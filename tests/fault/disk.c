@@ -17,7 +17,9 @@
  *
  * It knows what SQLite does with its files (pwrite, one thread, no maps) and no more. Not for builds with sanitizers.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <dirent.h>
 #include <errno.h>

@@ -8,7 +8,9 @@
  *
  * Not for builds with sanitizers, which have allocators of their own.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
