@@ -24,6 +24,8 @@ struct await_done {
 
 /* What is gathered for the reply. */
 struct await_reply {
+	struct await *await;
+	struct peer_turn turn; /* to read for it */
 	int64_t counts[JOB_STATE_COUNT];
 	struct text jobs;
 	struct await_done *done;
@@ -36,7 +38,6 @@ struct await {
 	struct request *request;
 	struct roster roster;
 	struct peer_wait peer_wait;
-	struct peer_turn turn; /* to read for the reply */
 	struct event *timer;   /* with a limit */
 	struct await_reply *reply; /* once it is collecting */
 	render_fields fields;
@@ -82,7 +83,8 @@ await_peer_closed(struct peer_wait *wait)
 {
 	struct await *await = (struct await *)((char *)wait - offsetof(struct await, peer_wait));
 
-	peer_give_up_turn(await->request->peer, &await->turn);
+	if (await->reply != NULL)
+		peer_give_up_turn(await->request->peer, &await->reply->turn);
 	request_drop(await->request);
 	await_leave(await);
 }
@@ -298,7 +300,7 @@ await_collect_tally(const struct store_tally *tally, void *arg)
 static void
 await_collect_now(struct peer_turn *turn)
 {
-	struct await *await = (struct await *)((char *)turn - offsetof(struct await, turn));
+	struct await *await = ((struct await_reply *)((char *)turn - offsetof(struct await_reply, turn)))->await;
 	const struct roster *roster = &await->roster;
 
 	request_is_bulk(await->request);
@@ -314,8 +316,9 @@ static void
 await_collect(struct await *await)
 {
 	await->reply = mem_new(sizeof(*await->reply));
-	await->turn.go = await_collect_now;
-	peer_take_turn(await->request->peer, &await->turn);
+	await->reply->await = await;
+	await->reply->turn.go = await_collect_now;
+	peer_take_turn(await->request->peer, &await->reply->turn);
 }
 
 /* ---- birth ----------------------------------------------------------------------------------------------------------------- */

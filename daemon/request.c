@@ -32,9 +32,9 @@ void
 peer_unref(struct peer *peer)
 {
 	if (--peer->refs == 0)
-		peer->free(peer);
+		peer->calls->free(peer);
 	else if (peer->refs == 1 && peer->leaving)
-		peer->idle(peer);
+		peer->calls->idle(peer);
 }
 
 int
@@ -72,7 +72,7 @@ peer_unreserve_wait(struct peer *peer)
 void
 peer_take_turn(struct peer *peer, struct peer_turn *turn)
 {
-	if (TAILQ_EMPTY(&peer->turns) && !peer->is_clogged(peer)) {
+	if (TAILQ_EMPTY(&peer->turns) && !peer->calls->is_clogged(peer)) {
 		turn->go(turn);
 		return;
 	}
@@ -94,7 +94,7 @@ peer_next_turns(struct peer *peer)
 {
 	struct peer_turn *turn;
 
-	while ((turn = TAILQ_FIRST(&peer->turns)) != NULL && !peer->is_clogged(peer)) {
+	while ((turn = TAILQ_FIRST(&peer->turns)) != NULL && !peer->calls->is_clogged(peer)) {
 		peer_give_up_turn(peer, turn);
 		turn->go(turn);
 	}
@@ -103,7 +103,7 @@ peer_next_turns(struct peer *peer)
 bool
 peer_may_be_told(const struct peer *peer, const struct store_row *row)
 {
-	return !peer->is_clogged(peer) && rooms_have(&peer->server->rooms, row->spec.args.len + row->json.len);
+	return !peer->calls->is_clogged(peer) && rooms_have(&peer->server->rooms, row->spec.args.len + row->json.len);
 }
 
 void
@@ -128,7 +128,7 @@ peer_end_bulk(struct peer *peer)
 {
 	peer->n_bulk--;
 	peer_next_turns(peer);
-	peer->resume(peer);
+	peer->calls->resume(peer);
 }
 
 /* ---- replies --------------------------------------------------------------------------------------------------------------- */
@@ -142,7 +142,7 @@ batch_settle(struct reply_batch *batch)
 		return;
 	if (batch->text.len > 0 && !batch->peer->closed) {
 		text_add_lit(&batch->text, "]\n");
-		batch->peer->send(batch->peer, batch->text.at, batch->text.len);
+		batch->peer->calls->send(batch->peer, batch->text.at, batch->text.len);
 	}
 	while ((hook = LIST_FIRST(&batch->hooks)) != NULL) {
 		reply_hook_drop(hook);
@@ -189,7 +189,7 @@ request_send(struct request *request, struct text *text)
 			text_add(&batch->text, text->at, text->len);
 		} else {
 			text_add_char(text, '\n');
-			request->peer->send(request->peer, text->at, text->len);
+			request->peer->calls->send(request->peer, text->at, text->len);
 		}
 	}
 	text_done(text);

@@ -36,11 +36,25 @@ struct peer_turn {
 };
 TAILQ_HEAD(peer_turn_list, peer_turn);
 
+struct peer;
+
+/* What a connection can do for the requests that came by it. */
+struct peer_calls {
+	void (*send)(struct peer *peer, const char *bytes, size_t len);
+	void (*idle)(struct peer *peer);
+	void (*resume)(struct peer *peer); /* n_bulk has fallen */
+	bool (*is_clogged)(const struct peer *peer); /* large replies are under way or unread */
+	void (*free)(struct peer *peer);
+};
+
+#define PEER_OWNER 72 /* bytes: "uid:…", or "token:" and a name of HOLDER_MAX */
+
 /* The connection as requests see it; embedded in a session. */
 struct peer {
+	const struct peer_calls *calls;
 	struct server *server;
 	enum role role;
-	char owner[128];       /* "" before authentication */
+	char owner[PEER_OWNER]; /* "" before authentication */
 	unsigned char token_hash[32]; /* SHA-256 of the token by which a "token:NAME" came */
 	bool closed;           /* replies are dropped */
 	bool leaving;          /* nothing more is read; it goes when the last reply is out: idle() is called */
@@ -51,11 +65,6 @@ struct peer {
 	unsigned n_bulk;       /* requests under way whose replies may be large: few at a time are read */
 	struct peer_wait_list waits;
 	struct peer_turn_list turns;
-	void (*send)(struct peer *peer, const char *bytes, size_t len);
-	void (*idle)(struct peer *peer);
-	void (*resume)(struct peer *peer); /* n_bulk has fallen */
-	bool (*is_clogged)(const struct peer *peer); /* large replies are under way or unread */
-	void (*free)(struct peer *peer);
 };
 void peer_unref(struct peer *peer);
 /* -1: this connection has [limits] waits_per_connection already. */
@@ -99,11 +108,11 @@ struct request {
 	bool bulk;       /* its reply may be large and comes later: counted in peer->n_bulk */
 	size_t id_len;
 	char *id;        /* raw JSON */
-	char id_room[32];
+	char id_room[24];
 };
 
 /*
- * Handles one line: a request or a batch. Replies are sent through peer->send, at once or later. The bytes live during the call.
+ * Handles one line: a request or a batch. Replies are sent through peer->calls->send, at once or later. The bytes live during the call.
  */
 void request_handle_line(struct peer *peer, struct span line);
 

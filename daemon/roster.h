@@ -42,13 +42,13 @@ struct roster {
 	struct gather *gather;     /* under way */
 	char *owner;               /* filter of the reads, or NULL */
 	struct roster_naming *naming; /* during the reading: which of the ids that were named one by one it has found */
-	bool exact;                /* it makes ranges of what it finds */
 	struct id_range *kept;     /* these, during the reading */
 	size_t n_kept, kept_capacity;
 	int64_t position;          /* the last id that was read */
 	struct peer *peer;         /* until it is left */
 	size_t charged;            /* to it: ranges beyond the first */
 	struct roster_owner *range_owner; /* while it is charged */
+	bool exact;                /* it makes ranges of what it finds */
 	bool over;                 /* more than it may keep */
 	bool ready;
 	int64_t n_found, n_ended, n_failed;

@@ -66,7 +66,7 @@ session_leave(struct session *session)
 	bufferevent_disable(session->bev, EV_READ);
 	peer_end_waits(&session->peer);
 	session->peer.leaving = true;
-	session->peer.idle(&session->peer);
+	session->peer.calls->idle(&session->peer);
 }
 
 static void
@@ -316,7 +316,7 @@ session_write_cb(struct bufferevent *bev, void *arg)
 	struct session *session = arg;
 
 	if (session->peer.leaving && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
-		session->peer.idle(&session->peer);
+		session->peer.calls->idle(&session->peer);
 	else
 		session_resume(session);
 	peer_next_turns(&session->peer);
@@ -341,6 +341,13 @@ session_event_cb(struct bufferevent *bev, short events, void *arg)
 struct session *
 session_new(struct sessions *sessions, struct bufferevent *bev, enum role role, const char *owner)
 {
+	static const struct peer_calls calls = {
+	    .send = session_send,
+	    .idle = session_idle,
+	    .resume = session_resume_peer,
+	    .is_clogged = session_is_clogged,
+	    .free = session_free_peer,
+	};
 	struct session *session = mem_new(sizeof(*session));
 	struct peer *peer = &session->peer;
 
@@ -351,11 +358,7 @@ session_new(struct sessions *sessions, struct bufferevent *bev, enum role role, 
 	peer->role = role;
 	snprintf(peer->owner, sizeof(peer->owner), "%s", owner);
 	peer->refs = 1;
-	peer->send = session_send;
-	peer->idle = session_idle;
-	peer->resume = session_resume_peer;
-	peer->is_clogged = session_is_clogged;
-	peer->free = session_free_peer;
+	peer->calls = &calls;
 	TAILQ_INIT(&peer->waits);
 	TAILQ_INIT(&peer->turns);
 	bufferevent_setcb(bev, session_read_cb, session_write_cb, session_event_cb, session);

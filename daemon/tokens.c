@@ -216,6 +216,7 @@ tokens_find(const struct tokens *tokens, const char *text, struct peer *peer)
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 
 	static_assert(sizeof(hash) == sizeof(peer->token_hash), "a peer keeps the hash");
+	static_assert(sizeof(TOKENS_OWNER) + HOLDER_MAX <= PEER_OWNER, "and its holder's name");
 
 	SHA256((const unsigned char *)text, strlen(text), hash);
 	for (size_t i = 0; i < tokens->n; i++) {

@@ -129,7 +129,7 @@ static void
 watch_send(const struct watch *watch, struct text *text)
 {
 	if (text->len > 0)
-		watch->peer->send(watch->peer, text->at, text->len);
+		watch->peer->calls->send(watch->peer, text->at, text->len);
 	text_done(text);
 }
 
@@ -161,7 +161,7 @@ watch_tell_changed(const struct job *job, void *arg)
 	struct text text = {0};
 	uint64_t last = watch->change;
 
-	if (watch->peer->is_clogged(watch->peer))
+	if (watch->peer->calls->is_clogged(watch->peer))
 		return false;
 	for (int what = DISPATCH_RUNNING; what <= DISPATCH_PROGRESS; what++) {
 		if (job->changes[what] <= watch->change)
@@ -181,7 +181,7 @@ watch_tell_missed(struct watch *watch)
 	const struct dispatch *dispatch = watch->roster.server->dispatch;
 
 	dispatch_each_changed(dispatch, watch->change, watch_tell_changed, watch);
-	if (watch->peer->is_clogged(watch->peer))
+	if (watch->peer->calls->is_clogged(watch->peer))
 		return;
 	watch->missed = false;
 	watch->change = dispatch_last_change(dispatch);

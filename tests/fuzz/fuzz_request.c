@@ -357,6 +357,7 @@ peer_never(const struct peer *to)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct peer_calls calls = {peer_send, peer_nothing, peer_nothing, peer_never, peer_nothing};
 	struct fuzz_input input = {data, size};
 	struct span line;
 
@@ -366,11 +367,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    .role = ROLE_USER,
 	    .owner = "uid:1000",
 	    .refs = 1,
-	    .send = peer_send,
-	    .idle = peer_nothing,
-	    .resume = peer_nothing,
-	    .is_clogged = peer_never,
-	    .free = peer_nothing};
+	    .calls = &calls};
 	TAILQ_INIT(&peer.waits);
 	TAILQ_INIT(&peer.turns);
 	while (fuzz_line(&input, &line))
