@@ -107,6 +107,10 @@ commit_done(struct store_batch *batch, void *arg)
 	}
 	commit_tell(dispatch, dispatch->number - 1, batch->verdict, batch->reason);
 	store_batch_clear(batch);
+	if (store_batch_empty(dispatch->open)) { /* nothing came meanwhile: no flood */
+		store_batch_rest(batch);
+		store_batch_rest(dispatch->open);
+	}
 }
 
 static void

@@ -22,6 +22,13 @@ mem_init(void)
 }
 
 void
+mem_tidy(void)
+{
+	if (mallinfo2().fordblks > MEM_TRIM)
+		malloc_trim(0);
+}
+
+void
 mem_out(size_t size)
 {
 	if (size > 0)

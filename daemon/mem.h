@@ -11,6 +11,9 @@
 /* Once, before all else: large blocks go back to the system as soon as they are freed, whichever thread made them. */
 void mem_init(void);
 
+/* Gives the system back what is free in the midst of the heap, where that is much. Any thread; others may wait a moment for it. */
+void mem_tidy(void);
+
 /* What they all do: for memory that was not there by another way. size is what was wanted, 0 where nobody knows. */
 void mem_out(size_t size) __attribute__((noreturn, cold));
 

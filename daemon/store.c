@@ -8,6 +8,30 @@
 
 #include <stdlib.h>
 
+#define BATCH_KEPT 256 /* members: room for so many stays */
+
+#define BATCH_REST(batch, name)                              \
+	do {                                                 \
+		if ((batch)->name##_capacity > BATCH_KEPT) { \
+			free((batch)->name);                 \
+			(batch)->name = NULL;                \
+			(batch)->name##_capacity = 0;        \
+		}                                            \
+	} while (0)
+
+void
+store_batch_rest(struct store_batch *batch)
+{
+	BATCH_REST(batch, finish);
+	BATCH_REST(batch, release);
+	BATCH_REST(batch, put);
+	BATCH_REST(batch, cancel);
+	BATCH_REST(batch, start);
+	BATCH_REST(batch, forget);
+	BATCH_REST(batch, gone);
+	BATCH_REST(batch, webhook);
+}
+
 void
 store_batch_clear(struct store_batch *batch)
 {

@@ -244,6 +244,8 @@ struct store_batch {
 
 /* Empties the arrays and keeps their memory for the next batch. rows of fill and promote must have been freed. */
 void store_batch_clear(struct store_batch *batch);
+/* Of an empty one: gives the memory back that a flood has left, beyond what the next small batches need. */
+void store_batch_rest(struct store_batch *batch);
 void store_batch_done(struct store_batch *batch);
 bool store_batch_empty(const struct store_batch *batch);
 

@@ -3,7 +3,8 @@
  *
  * The loop hands over one batch at a time and any number of reads. The thread takes a waiting batch first; reads come
  * between batches, for a slice of 2 ms when one has waited long, and a read that was asked after a batch was begun
- * never comes before it. When nothing waits for a while the log is put in order, then the thread sleeps without a time.
+ * never comes before it. When nothing waits for a while the log is put in order, and memory is given back (a flood leaves twice as much free in
+ * the heap as is used); then the thread sleeps without a time.
  *
  * Answers travel back in one mail, however many there are. When the store is closed reads are answered at once, and
  * the outbox outlives the store until the loop has emptied its mailbox.
@@ -23,6 +24,7 @@
 #include "daemon/mem.h"
 
 #define THREAD_READS_US	   2000	 /* a slice for reads */
+#define THREAD_REST_MS	   1000	 /* without work, before what is free of the memory is given back */
 #define THREAD_PATIENCE_US 10000 /* what a read waits for batches at most */
 
 /* Requests in the order asked, linked by the mail in each; the kind is told by how its answer is delivered. */
@@ -40,6 +42,7 @@ struct store {
 	struct sq_db db; /* the thread's from its start to its end */
 	struct loop *loop;
 	pthread_t thread;
+	bool untidy; /* the thread's: it has worked since memory was last given back */
 	struct outbox *outbox;
 
 	pthread_mutex_t lock; /* guards what follows */
@@ -296,13 +299,28 @@ thread_wait(struct store *store, int timeout_ms)
 	return rc != ETIMEDOUT;
 }
 
-/* Nothing came for a while. With the lock held. */
+/* How long it waits for more before thread_idle(); -1: for ever. */
+static int
+thread_patience_ms(const struct store *store)
+{
+	int ms = sq_checkpoint_idle_ms(&store->db);
+
+	return ms < 0 && store->untidy ? THREAD_REST_MS : ms;
+}
+
+/* Nothing came for so long. With the lock held. */
 static void
-thread_idle(struct store *store)
+thread_idle(struct store *store, int waited_ms)
 {
 	pthread_mutex_unlock(&store->lock);
-	sq_checkpoint(&store->db);
-	sqlite3_db_release_memory(store->db.sqlite);
+	if (sq_checkpoint_idle_ms(&store->db) >= 0) {
+		sq_checkpoint(&store->db);
+		sqlite3_db_release_memory(store->db.sqlite);
+	}
+	if (waited_ms >= THREAD_REST_MS) {
+		mem_tidy();
+		store->untidy = false;
+	}
 	pthread_mutex_lock(&store->lock);
 }
 
@@ -312,21 +330,27 @@ thread_main(void *arg)
 	struct store *store = arg;
 
 	pthread_setname_np(pthread_self(), "journal");
+	store->untidy = true; /* since it was opened */
 	pthread_mutex_lock(&store->lock);
 	while (store->batch != NULL || !store->closing) {
 		struct store_batch *batch = store->batch;
 
 		if (thread_reads_are_due(store)) {
+			store->untidy = true;
 			thread_read(store);
 			batch = store->batch;
 		}
 		if (batch != NULL) {
 			store->batch = NULL;
+			store->untidy = true;
 			pthread_mutex_unlock(&store->lock);
 			thread_commit(store, batch);
 			pthread_mutex_lock(&store->lock);
-		} else if (!thread_wait(store, sq_checkpoint_idle_ms(&store->db))) {
-			thread_idle(store);
+		} else {
+			int patience_ms = thread_patience_ms(store);
+
+			if (!thread_wait(store, patience_ms))
+				thread_idle(store, patience_ms);
 		}
 	}
 	pthread_mutex_unlock(&store->lock);

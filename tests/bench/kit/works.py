@@ -53,7 +53,7 @@ WORKS = (
     Work("queue", "A queue that is long", (
         Metric("submits", "submissions a second / with an empty queue", "×", True),
         Metric("starts", "jobs run a second / with a short queue", "×", True),
-        Metric("memory", "memory more than empty", "MiB", False),
+        Metric("memory", "memory more than empty, 3 s after the last submission", "MiB", False),
         Metric("job", "memory a queued job", "B", False),
         Metric("ready", "ready after a restart", "s", False)), (
         bound("submits", 0.9, "submissions at ≥ 0.9 × the empty queue's rate"),

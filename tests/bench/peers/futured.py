@@ -231,6 +231,9 @@ def sleeps(bench):
     return {"took": took}
 
 
+REST_S = 3  # when nothing has been asked of it for a second it gives back what the flood has left
+
+
 @figure("queue", "futured.full", NAME, "a paused queue; the restart after kill -9", FULL)
 def queue(bench):
     whole, part = bench.size(1000000, 50000), bench.size(200000, 10000)
@@ -242,6 +245,7 @@ def queue(bench):
         first = paused(client)
         before = memory_kib(daemon.pid)
         hold(client, whole)
+        time.sleep(REST_S)
         more = memory_kib(daemon.pid) - before
         full_s = hold(client, part, whole)
         # The await is answered while the rest runs on: what counts is all that has ended by then.
