@@ -46,6 +46,7 @@
 #include "daemon/webhook.h"
 
 #define END_DEADLINE_MS 30000
+#define NOFILE_MIN	64 /* descriptors: fewer would fail somewhere on the way */
 #define CGROUP_LOCK_MS 1000 /* a killed daemon may have its lock a moment longer */
 
 int
@@ -63,23 +64,27 @@ birth_fail(int status, const char *format, ...)
 
 /* ---- what the spawner inherits --------------------------------------------------------------------------------------------- */
 
-static void
+static int
 birth_raise_limits(struct birth *birth)
 {
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &birth->nofile) < 0)
-		return;
+		return 0;
 	limit = birth->nofile;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		limit = birth->nofile;
+	if (limit.rlim_cur < NOFILE_MIN)
+		return birth_fail(EXIT_CONFIG, "no more than %llu descriptors may be open here (ulimit -n), and it takes %d to begin",
+		    (unsigned long long)limit.rlim_cur, NOFILE_MIN);
 	/* a connection each, and some for workers, files and transfers */
 	if (limit.rlim_cur != RLIM_INFINITY && birth->config.limit_connections > (int64_t)(limit.rlim_cur / 2)) {
 		birth->config.limit_connections = (int64_t)(limit.rlim_cur / 2);
 		log_notice("[limits] connections is %lld here: half of the descriptors that may be open",
 		    (long long)birth->config.limit_connections);
 	}
+	return 0;
 }
 
 static int
@@ -236,7 +241,9 @@ birth_processes(struct birth *birth)
 		free(reason);
 		return status;
 	}
-	birth_raise_limits(birth);
+	status = birth_raise_limits(birth);
+	if (status != 0)
+		return status;
 	if (birth_open_output(birth) < 0 || doors_keep_private(&birth->config) < 0)
 		return birth_fail(EXIT_CONFIG, "%s/output cannot be used: %s", birth->config.state_dir, strerror(errno));
 	status = birth_cgroup(birth);

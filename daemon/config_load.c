@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/mem.h"
@@ -128,6 +129,7 @@ config_load_file(struct config *config)
 {
 	struct config_reader reader = {.config = config};
 	bool named = config->file != NULL;
+	struct stat st;
 	int line;
 
 	if (!named)
@@ -142,6 +144,10 @@ config_load_file(struct config *config)
 	}
 	if (reader.file == NULL)
 		return config_fail(config, "%s: %s", config->file, strerror(errno));
+	if (fstat(fileno(reader.file), &st) == 0 && S_ISDIR(st.st_mode)) {
+		fclose(reader.file);
+		return config_fail(config, "%s: %s", config->file, strerror(EISDIR));
+	}
 	reader.seen = mem_text("");
 	line = ini_parse_stream(config_read_line, &reader, config_take_key, &reader);
 	if (ferror(reader.file)) {
@@ -231,14 +237,16 @@ config_options(struct config *config, int argc, char **argv, enum config_action 
 	    {NULL, 0, NULL, 0},
 	};
 	enum config_action action = CONFIG_RUN;
-	int option;
+	int option, which = 0;
 
 	optind = 0; /* glibc: start anew */
-	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":", options, &which)) != -1) {
 		if (option == ':')
 			return config_fail(config, "%s wants a value", argv[optind - 1]);
 		if (option == '?')
 			return config_fail(config, "there is no option %s", argv[optind - 1]);
+		if (option <= OPTION_SOCKET && optarg[0] == '\0') /* a variable that was not set; it would be the working directory */
+			return config_fail(config, "--%s: the path is empty", options[which].name);
 		if (config_take_option(config, option, optarg, &action) < 0)
 			return -1;
 	}

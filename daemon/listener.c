@@ -90,7 +90,7 @@ listener_admit(struct listener *listener, int fd)
 {
 	struct bufferevent *bev;
 	enum role role = ROLE_NONE;
-	char owner[128] = "";
+	char owner[PEER_OWNER] = "";
 	int one = 1;
 
 	if (sessions_count(listener->sessions) >= (unsigned)listener->server->config->limit_connections &&
@@ -220,6 +220,7 @@ static int
 listener_bind_unix(const char *path, unsigned mode)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat st;
 	mode_t mask;
 	int fd, error;
 
@@ -241,7 +242,7 @@ listener_bind_unix(const char *path, unsigned mode)
 		error = listen(fd, LISTENER_BACKLOG);
 	if (error == 0)
 		return fd;
-	error = errno;
+	error = errno == EADDRINUSE && lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode) ? EEXIST : errno;
 	close(fd);
 	errno = error;
 	return -1;

@@ -140,6 +140,22 @@ def database(d):
                 if open(os.path.join(place, name), "rb").read(15) == b"SQLite format 3")
 
 
+def test_places_that_cannot_be(t):
+    """An empty path, a folder for a file, a file for a socket, and next to no descriptors: a status and a word for each."""
+    state, socket = t.path("state"), t.path("s")
+    for arguments, wanted, says in ((("--state-dir", ""), 64, "--state-dir: the path is empty"),
+                                    (("--socket=",), 64, "--socket: the path is empty"),
+                                    (("--config", t.folder), 78, "%s: Is a directory" % t.folder),
+                                    (("--socket", t.write("a-file", "text")), 78, "cannot listen on %s: File exists" % t.path("a-file"))):
+        status, _, said = futured(t, "--state-dir", state, "--socket", socket, *arguments)
+        eq(status, wanted, said)
+        contains(said, says)
+    done = subprocess.run(["/bin/sh", "-c", 'ulimit -n 30; exec "$@"', "sh", t.settings.futured, "--state-dir", state, "--socket", socket],
+                          stdin=subprocess.DEVNULL, capture_output=True, env=t.environment(), text=True, check=False, timeout=within(60))
+    eq(done.returncode, 78, done.stderr)
+    contains(done.stderr, "no more than 30 descriptors may be open here")
+
+
 def test_a_corrupt_store(t):
     """A store that is no database, or a damaged one, is 65, and nothing is touched."""
     d, c = t.serve()
