@@ -39,7 +39,7 @@ capture_open(struct capture *capture)
 	capture_name(name, capture->job, capture->stream);
 	capture->fd =
 	    openat(capture->dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-	capture->failed = capture->fd < 0;
+	capture->error = capture->fd < 0 ? errno : 0;
 }
 
 static void
@@ -47,15 +47,15 @@ capture_write(struct capture *capture, const char *bytes, size_t len)
 {
 	if ((int64_t)len > capture->max - capture->kept)
 		len = (size_t)(capture->max - capture->kept);
-	if (len > 0 && capture->fd < 0 && !capture->failed)
+	if (len > 0 && capture->fd < 0 && capture->error == 0)
 		capture_open(capture);
-	while (len > 0 && !capture->failed) {
+	while (len > 0 && capture->error == 0) {
 		ssize_t n = write(capture->fd, bytes, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			capture->failed = true;
+			capture->error = n < 0 ? errno : EIO;
 			return;
 		}
 		bytes += n;

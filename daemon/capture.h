@@ -33,7 +33,7 @@ struct capture {
 	size_t head_len;
 	char *tail; /* ring */
 	size_t tail_len, tail_at;
-	bool failed; /* the file could not be written: the rest is dropped, not the job */
+	int error; /* errno, when the file could not be written: the rest is dropped, not the job */
 };
 
 /* Deletes what an earlier attempt left. */

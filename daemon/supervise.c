@@ -25,6 +25,7 @@
 #include "daemon/cgroup.h"
 #include "daemon/clock.h"
 #include "daemon/leaders.h"
+#include "daemon/log.h"
 #include "daemon/proctree.h"
 #include "daemon/text.h"
 
@@ -32,6 +33,7 @@
 #define KILL_MS	     50		   /* of killing at a stretch, before pipes and channel are looked at again */
 #define GRACE_MAX_MS 1000000000000 /* so that a sum with the clock cannot overflow */
 #define READ_SIZE    65536
+#define LOSS_MS	     60000 /* between two words in the log about output that could not be kept */
 #define NEVER_MS     INT64_MAX
 
 /* The first three are enum command_stream, and the first two enum stream. */
@@ -287,6 +289,24 @@ supervise_open(struct supervision *s, int ret_write[COMMAND_STREAMS], struct out
 	return 0;
 }
 
+/* The job ends as it ends; whoever keeps the machine should know. A full disk or a folder that is gone is one word a minute, and no more. */
+static void
+supervise_tell_loss(const struct supervision *s, uint64_t job)
+{
+	static int64_t told_ms = -LOSS_MS;
+	int64_t now_ms = clock_mono_ms();
+	int error = 0;
+
+	for (int stream = STREAM_STDOUT; stream <= STREAM_STDERR; stream++) {
+		if (s->captures[stream].error != 0)
+			error = s->captures[stream].error;
+	}
+	if (error == 0 || now_ms - told_ms < LOSS_MS)
+		return;
+	told_ms = now_ms;
+	log_warning("job %llu: its output could not be kept whole in the state folder's output/: %s", (unsigned long long)job, strerror(error));
+}
+
 static void
 supervise_done(struct supervision *s)
 {
@@ -412,6 +432,7 @@ supervise_run(const struct supervise_config *config, const struct supervise_hook
 			hooks->on_started(hooks->arg, s.leader);
 		supervise_watch(&s);
 		leaders_note(config->leaders_fd, config->slot, 0);
+		supervise_tell_loss(&s, job);
 		if (WIFEXITED(s.status) && WEXITSTATUS(s.status) == 0 && !s.asked)
 			supervise_set_result(&s, ret_outcome);
 		else

@@ -5,7 +5,7 @@ output: what a command wrote, by offset, while it runs and after it has ended.
 import base64
 import os
 
-from harness import eq, options, process, refused, that, wait_for, within
+from harness import contains, eq, options, process, refused, that, wait_for, within
 
 
 def test_output_by_offset(t):
@@ -137,6 +137,21 @@ def test_many_followers(t):
     asked = [reader.send("output", id=ident, stream="stdout", offset=4, wait=within(60)) for reader in readers]
     gate.release()
     eq({reader.answer(one)["data"] for reader, one in zip(readers, asked)}, {"two\n"})
+
+
+def test_a_folder_that_is_gone(t):
+    """Somebody deletes the folder of outputs: commands end as they end, and the log says what is lost; the next start makes it anew."""
+    d, c = t.serve()
+    os.rmdir(os.path.join(d.state, "output"))
+    for _ in range(3):
+        job = c.run("exec", t.sh("echo said"))
+        eq((job["state"], job["result"]["stdout"]), ("succeeded", "said\n"))
+    contains(d.log(), "job 1: its output could not be kept whole in the state folder's output/: No such file or directory")
+    that(d.log().count("could not be kept whole") <= 2, "a word for each supervisor: %s" % d.log())
+    d.stop()
+    d.start()
+    c = t.client()
+    eq(c.call("output", id=c.run("exec", t.sh("echo said"))["id"], stream="stdout", offset=0)["data"], "said\n")
 
 
 def test_output_of_unknown(t):
