@@ -23,6 +23,7 @@
 #define SCHEMA_VERSION	   2
 #define SCHEMA_OLDEST	   1 /* that is brought up to it */
 /* Up to here a full check takes some 60 ms, so each start makes it. */
+#define SCHEMA_WAL_FORMAT  2 /* of the two bytes that say who may write and read it */
 #define SCHEMA_CHECK_BYTES (8 << 20)
 
 #define TEXT_OF(x)  TEXT_OF_(x)
@@ -300,6 +301,8 @@ schema_check_header(const unsigned char *header, size_t len)
 		return len == 0 ? "it is empty" : "it is too short";
 	if (memcmp(header, "SQLite format 3", 16) != 0)
 		return "it is no SQLite database";
+	if (header[18] > SCHEMA_WAL_FORMAT || header[19] > SCHEMA_WAL_FORMAT) /* SQLite itself would open it, and write nothing */
+		return "it is damaged, or written by a newer SQLite";
 	return schema_check_version(schema_big_endian(header + 68), schema_big_endian(header + 60));
 }
 

@@ -179,6 +179,25 @@ START_TEST(a_foreign_file_is_refused)
 }
 END_TEST
 
+/* SQLite opens such a file and refuses each write. */
+START_TEST(a_newer_format_is_refused)
+{
+	close_store();
+	for (size_t at = 18; at <= 19; at++) {
+		size_t len;
+		char *bytes = slurp(&len), was = bytes[at];
+
+		bytes[at] = 3;
+		spill(bytes, len);
+		check_refused("newer SQLite");
+		bytes[at] = was;
+		spill(bytes, len);
+		free(bytes);
+	}
+	open_store();
+}
+END_TEST
+
 START_TEST(a_file_without_its_tables_is_refused)
 {
 	close_store();
@@ -402,6 +421,7 @@ main(void)
 	tcase_add_test(tests, an_older_file_is_brought_up);
 	tcase_add_test(tests, a_change_of_version_that_fails);
 	tcase_add_test(tests, a_foreign_file_is_refused);
+	tcase_add_test(tests, a_newer_format_is_refused);
 	tcase_add_test(tests, a_file_without_its_tables_is_refused);
 	tcase_add_test(tests, no_database_is_refused);
 	tcase_add_test(tests, a_truncated_file_is_refused);
