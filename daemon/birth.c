@@ -163,7 +163,7 @@ birth_spawner(struct birth *birth)
 
 /* ---- store ----------------------------------------------------------------------------------------------------------------- */
 
-static const char birth_what_to_do[] = ". Start the futured that wrote it; or put a copy of it and of its -wal in its place; or move both away, "
+static const char birth_what_to_do[] = ". Start the futured that wrote it; or put a copy of all futured.db* in their place; or move those away, "
 				       "to begin with an empty store";
 
 static int

@@ -5,6 +5,7 @@
 #include "daemon/mem.h"
 
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +25,14 @@ mem_init(void)
 void
 mem_tidy(void)
 {
-	if (mallinfo2().fordblks > MEM_TRIM)
+	static atomic_size_t left; /* free in the heap after the last time: its pages are gone, the chunks count as free still */
+	size_t there = mallinfo2().fordblks, before = atomic_load(&left);
+
+	if (there > before && there - before <= MEM_TRIM)
+		return;
+	if (there > before)
 		malloc_trim(0);
+	atomic_store(&left, there);
 }
 
 void

@@ -281,7 +281,7 @@ struct sq_db {
 	int log_frames;	  /* pages in the write-ahead log … */
 	int log_commits;  /* … and commits since it was last begun */
 	int log_failed;	  /* pages in it when it could not be emptied */
-	bool guarded;	  /* beside the log stands that it has to be there */
+	bool trusted;	  /* it is sound, and ours: a close puts the log into it */
 	bool checked;	  /* it is so small that all of it was looked at when it was opened */
 	bool lazy_sync;	  /* commits do not wait for the disk */
 	bool broken;	  /* a write failed, nobody knows how much of it was done: no more commits */
@@ -293,7 +293,7 @@ struct sq_db {
  * Until sq_schema_trust() a close leaves the file and its log as they are.
  */
 enum store_open_result sq_schema_open(struct sq_db *db, const struct store_open_config *config, char **ret_reason);
-void sq_schema_trust(struct sq_db *db);
+void sq_schema_trust(struct sq_db *db, const char *synchronous);
 /* What db->failure means for one who opens; *ret_reason is malloc'ed: "DOING: …". */
 enum store_open_result sq_schema_explain(struct sq_db *db, const char *doing, char **ret_reason);
 void sq_schema_close(struct sq_db *db);
@@ -301,12 +301,13 @@ void sq_schema_close(struct sq_db *db);
 int sq_sync_folder(const char *path);
 
 /*
- * wal: of the log of the database at path, before SQLite opens it: whether it is gone, and, where commits were synced, damaged in its midst.
- * On failure *ret_reason is malloc'ed.
+ * wal: of the log of the database at path, before SQLite opens it: whether it is gone, or damaged in its midst. On failure *ret_reason is
+ * malloc'ed.
  */
-enum store_open_result sq_wal_look(const char *path, bool synced, char **ret_reason);
-/* From now on it has to be there, if it is; false, and a word in the log, when that cannot be noted. Until: 0, or -1 with errno. */
-bool sq_wal_guard(const char *path);
+enum store_open_result sq_wal_look(const char *path, char **ret_reason);
+/* From now on it has to be there, if it is: commits go into it as config's synchronous says. What cannot be noted is a word in the daemon's log. */
+void sq_wal_guard(const char *path, const char *synchronous);
+/* Until all of it is in the database. 0, or -1 with errno. */
 int sq_wal_unguard(const char *path);
 
 /* put, change, cancel, expire, fan, fill: the members of a batch, each within the open transaction; their answers stand in the batch

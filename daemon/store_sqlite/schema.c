@@ -170,12 +170,22 @@ schema_connect(struct sq_db *db, const char *path)
 	return 0;
 }
 
+/* Whether the log has nothing any more that the database has not, and may go: after a failure a checkpoint would sync again what has failed. */
+static bool
+schema_empty_log(struct sq_db *db)
+{
+	int in_log = 0, copied = 0;
+
+	if (db->broken || sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &copied) != SQLITE_OK)
+		return false;
+	return copied == in_log && sq_wal_unguard(db->path) == 0;
+}
+
 void
 sq_schema_close(struct sq_db *db)
 {
 	sq_statements_finalize(db);
-	/* Its checkpoint would sync again what has failed; or take away a log that, after a power cut, would seem to be missing. */
-	if (db->broken || (db->guarded && sq_wal_unguard(db->path) < 0))
+	if (db->trusted && !schema_empty_log(db))
 		sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	sqlite3_close(db->sqlite);
 	sq_names_done(&db->names);
@@ -261,7 +271,7 @@ schema_make(struct sq_db *db, char **ret_reason)
 		sq_schema_explain(db, "cannot be made", ret_reason);
 		goto out;
 	}
-	if (rename(new_path, db->path) < 0 || sq_sync_folder(db->path) < 0) {
+	if (sq_wal_unguard(db->path) < 0 || rename(new_path, db->path) < 0 || sq_sync_folder(db->path) < 0) {
 		schema_explain_errno("cannot be made", ret_reason);
 		goto out;
 	}
@@ -423,10 +433,11 @@ schema_read_meta(struct sq_db *db)
 }
 
 void
-sq_schema_trust(struct sq_db *db)
+sq_schema_trust(struct sq_db *db, const char *synchronous)
 {
 	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
-	db->guarded = sq_wal_guard(db->path);
+	db->trusted = true;
+	sq_wal_guard(db->path, synchronous);
 }
 
 /*
@@ -527,7 +538,7 @@ sq_schema_open(struct sq_db *db, const struct store_open_config *config, char **
 			result = schema_make(db, ret_reason);
 	}
 	if (result == STORE_OPEN_OK && there)
-		result = sq_wal_look(db->path, strcmp(config->synchronous, "full") == 0, ret_reason);
+		result = sq_wal_look(db->path, ret_reason);
 	if (result == STORE_OPEN_OK)
 		result = schema_open_there(db, config, ret_reason);
 	if (result != STORE_OPEN_OK)

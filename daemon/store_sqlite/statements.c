@@ -248,7 +248,7 @@ fail_errno(struct sq_db *db)
 	return error != 0 ? error : sqlite3_system_errno(db->sqlite);
 }
 
-/* SQLite's words for its last failure; those for any such one when that was another one, or only says for what there was no memory. */
+/* What SQLite says of its last failure, if that is this one; without memory it says only what for, so then, too, the words for the code. */
 static const char *
 fail_text(struct sq_db *db, int rc)
 {

@@ -419,7 +419,7 @@ store_sqlite_open(struct loop *loop, const struct store_open_config *config, str
 		sq_schema_close(&store->db);
 		goto out;
 	}
-	sq_schema_trust(&store->db);
+	sq_schema_trust(&store->db, config->synchronous);
 	rc = store_sqlite_begin(store);
 	if (rc != 0) {
 		*ret_reason = mem_format("no thread for the store: %s", strerror(rc));

@@ -225,7 +225,7 @@ class Case:
             return
         where = self.fault.split()[0]
         way = pathlib.Path(self.told).read_text(encoding="utf-8")
-        if NOT_OURS in way and "ready: " not in log:
+        if NOT_OURS in way and "ready: " not in log and status in (-signal.SIGSEGV, -signal.SIGABRT):
             return
         if status == -signal.SIGABRT:
             that("futured: out of memory" in log, "it was aborted without a word: " + log)

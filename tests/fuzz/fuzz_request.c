@@ -357,7 +357,13 @@ peer_never(const struct peer *to)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct peer_calls calls = {peer_send, peer_nothing, peer_nothing, peer_never, peer_nothing};
+	static const struct peer_calls calls = {
+	    .send = peer_send,
+	    .idle = peer_nothing,
+	    .resume = peer_nothing,
+	    .is_clogged = peer_never,
+	    .free = peer_nothing,
+	};
 	struct fuzz_input input = {data, size};
 	struct span line;
 

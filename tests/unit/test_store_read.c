@@ -521,8 +521,7 @@ START_TEST(many_ranges)
 }
 END_TEST
 
-/* Reads wait neither for an end of the batches nor do batches wait for them. */
-/* Until a batch has been seen to go between two of many reads: one that waits for all of them never is. */
+/* Until a batch has been seen to go between two of many reads: where batches wait for all of them, none ever is. */
 START_TEST(reads_and_batches_side_by_side)
 {
 	struct selection_filter filter = {.labels = (char *[]){"none"}, .n_labels = 1};
