@@ -161,7 +161,8 @@ locks_take(const char *state_dir, struct locks *ret_locks, char **ret_reason)
 	    (locks.tree_lock = locks_open(locks.dir, "tree.lock")) < 0 || (locks.leaders = leaders_open(locks.dir, "leaders")) < 0)
 		return locks_fail(&locks, LOCKS_EXIT_CONFIG, ret_reason,
 		    mem_format("the state folder %s cannot be used: %s", state_dir, strerror(errno)));
-	if (locks_wait(locks.daemon_lock, LOCKS_DAEMON_MS) < 0)
+	/* The folder too, where folders can be locked: it is still there when somebody has deleted the locks in it. */
+	if (locks_wait(locks.daemon_lock, LOCKS_DAEMON_MS) < 0 || (locks_wait(locks.dir, LOCKS_DAEMON_MS) < 0 && errno == EWOULDBLOCK))
 		return locks_fail(&locks, LOCKS_EXIT_BUSY, ret_reason, mem_format("another daemon has the store in %s", state_dir));
 	held = locks_wait(locks.tree_lock, LOCKS_TREE_MS) < 0;
 	if (locks_read_mark(locks.tree_lock, locks.mark, sizeof(locks.mark)) < 0)

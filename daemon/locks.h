@@ -1,7 +1,7 @@
 /*
  * locks: one daemon a store, and no tree of an old daemon's jobs beside a new one.
  *
- * daemon.lock is the daemon's alone: whoever has it owns the store. tree.lock is held by the spawner and all workers too (flock passes over fork), so
+ * daemon.lock, and the folder itself, are the daemon's alone: whoever has them owns the store. tree.lock is held by the spawner and all workers too (flock passes over fork), so
  * it is free only when all of them are gone. It also keeps the mark by which this store's commands are known. Before any thread.
  */
 #ifndef DAEMON_LOCKS_H

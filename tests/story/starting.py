@@ -117,6 +117,22 @@ def test_two_daemons(t):
     eq(t.client().call("ping"), "pong", "the first daemon's socket is still its own")
 
 
+def test_two_daemons_without_the_locks(t):
+    """Somebody has deleted the files of the locks: a second daemon ends with 75 all the same, and the first one's jobs live."""
+    d, c = t.serve()
+    gate = t.gate()
+    ident = c.submit("exec", {"argv": gate.argv()})
+    gate.started()
+    for name in ("daemon.lock", "tree.lock", "leaders"):
+        os.unlink(os.path.join(d.state, name))
+    second = t.make(name="second")
+    second.args[second.args.index("--state-dir") + 1] = d.state
+    second.start(ready=False)
+    eq(second.wait(), 75, second.log())
+    gate.release()
+    eq(c.ended_job(ident)["state"], "succeeded")
+
+
 def test_a_stale_socket(t):
     """A socket left by a killed daemon is replaced; one where another listens, or a file, is not taken away."""
     d, c = t.serve()
