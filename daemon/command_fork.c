@@ -20,6 +20,7 @@
 
 #define REPORT_FD   COMMAND_FDS
 #define CONTINUE_MS 100
+#define STOPS_MAX   30 /* so often, and no more */
 
 static int
 command_limit(int resource, int64_t soft, int64_t hard)
@@ -124,14 +125,26 @@ command_become(const struct command *command, bool memory, char **env, const int
 	command_fail(report, COMMAND_RUN);
 }
 
-/* Once it is another user's, that one may stop it before it has come to its program: it goes on. */
-static void
+/*
+ * Once it is another user's, that one may stop it before it has come to its program: it goes on. Where it is stopped whenever it would, it is
+ * ended: nobody holds up a supervisor for ever. 0, or the errno for that; it is reaped then.
+ */
+static int
 command_keep_going(int report, pid_t pid)
 {
 	struct pollfd pollfd = {.fd = report, .events = POLLIN};
 
-	while (poll(&pollfd, 1, CONTINUE_MS) <= 0)
+	for (int stops = 0; poll(&pollfd, 1, CONTINUE_MS) <= 0;) {
+		siginfo_t info = {0};
+
+		if (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid == pid && ++stops > STOPS_MAX) {
+			kill(pid, SIGKILL);
+			waitpid(pid, NULL, 0);
+			return ECANCELED;
+		}
 		kill(pid, SIGCONT);
+	}
+	return 0;
 }
 
 /* 0, or the errno that the child has told; it is reaped then. */
@@ -185,7 +198,7 @@ command_fork(const struct command *command, char **env, const struct command_pla
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(report[1]);
 	if (error == 0 && command->as != NULL)
-		command_keep_going(report[0], pid);
+		error = command_keep_going(report[0], pid);
 	if (error == 0)
 		error = command_hear(report[0], pid, ret_failed);
 	close(report[0]);

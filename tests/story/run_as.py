@@ -189,7 +189,7 @@ def test_whoever_stops_its_own(t):
         wait_for(lambda: c.job(ident)["state"] != "pending", "it is begun")
         c.call("cancel", id=ident, grace=0)
         that(c.ended_job(ident)["state"] in ("cancelled", "succeeded"), "it ended")
-    eq(c.job(stopper)["state"], "running")
+    eq(c.job(stopper)["state"], "running", "%r of %r" % (c.job(stopper), workers))
     c.call("cancel", id=stopper, grace=0)
 
 
