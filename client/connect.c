@@ -266,6 +266,9 @@ static int connect_split(struct fut_client *client, const char *place, char **re
 
 	if (colon == NULL || colon[1] == '\0' || (memchr(place, ':', len) != NULL && place[0] != '['))
 		return client_fail(client, FUT_E_ARGUMENT, "'%s' is not HOST:PORT or [ADDRESS]:PORT", place);
+	/* A service by its name is well; of a number getaddrinfo() takes the last 16 bits. */
+	if (strspn(colon + 1, "0123456789") == strlen(colon + 1) && (strlen(colon + 1) > 5 || atoi(colon + 1) > 65535))
+		return client_fail(client, FUT_E_ARGUMENT, "'%s': there is no port beyond 65535", place);
 	if (len >= 2 && place[0] == '[' && place[len - 1] == ']') {
 		host++;
 		len -= 2;

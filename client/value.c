@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,14 @@ static int value_read_local(const char *text, struct tm *tm, double *ret_seconds
 	return 0;
 }
 
+/* strptime() knows of no month with less than 31 days, and mktime() takes the 30th of February for a day of March. */
+static bool value_has_day(const struct tm *tm)
+{
+	struct tm day = {.tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday};
+
+	return timegm(&day) != -1 && day.tm_mon == tm->tm_mon;
+}
+
 int value_read_moment(const char *text, time_t now, double *ret_seconds)
 {
 	struct tm tm = {0}, today;
@@ -158,7 +167,7 @@ int value_read_moment(const char *text, time_t now, double *ret_seconds)
 		today.tm_mday++;
 		return value_read_local(text, &today, ret_seconds);
 	}
-	if (*rest != 'T' && *rest != 't' && *rest != ' ')
+	if ((*rest != 'T' && *rest != 't' && *rest != ' ') || !value_has_day(&tm))
 		return -1;
 	zone = strptime(rest + 1, "%H:%M:%S", &tm);
 	if (zone == NULL || *zone == '\0')
