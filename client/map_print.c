@@ -16,7 +16,8 @@
 
 #define MAP_PIECE 65536
 
-static void map_fetch_output(int64_t id, enum fut_stream stream, FILE *out)
+/* How many bytes there were. */
+static int64_t map_fetch_output(int64_t id, enum fut_stream stream, FILE *out)
 {
 	struct fut_chunk chunk = {.eof = false};
 
@@ -26,6 +27,7 @@ static void map_fetch_output(int64_t id, enum fut_stream stream, FILE *out)
 		fwrite(chunk.bytes, 1, chunk.len, out);
 		free(chunk.bytes);
 	} while (!chunk.eof && chunk.len > 0);
+	return chunk.next;
 }
 
 /* Prints what stands in the result; false where that is not all. */
@@ -43,17 +45,29 @@ static bool map_print_stream(struct span result, const char *name, const char *e
 	return true;
 }
 
+static void map_print_whole(int64_t id, struct span result, enum fut_stream stream, FILE *out)
+{
+	bool err = stream == FUT_STDERR;
+	int64_t total, kept;
+
+	if (result.at != NULL && map_print_stream(result, err ? "stderr" : "stdout", err ? "stderr_encoding" : "stdout_encoding", out))
+		return;
+	kept = map_fetch_output(id, stream, out);
+	total = result.at != NULL ? ctl_member_integer(result, err ? "stderr_bytes" : "stdout_bytes", 0) : 0;
+	if (total > kept)
+		ctl_say("job %lld wrote %lld bytes to standard %s, of which the daemon has kept the first %lld: [exec] max_output, or its log says why",
+		    (long long)id, (long long)total, err ? "error" : "output", (long long)kept);
+}
+
 static void map_print_output(int64_t id, struct span job)
 {
 	struct span result = SPAN_NONE;
 
 	if (!ctl_member(job, "result", &result))
 		result = SPAN_NONE;
-	if (result.at == NULL || !map_print_stream(result, "stdout", "stdout_encoding", stdout))
-		map_fetch_output(id, FUT_STDOUT, stdout);
+	map_print_whole(id, result, FUT_STDOUT, stdout);
 	fflush(stdout);
-	if (result.at == NULL || !map_print_stream(result, "stderr", "stderr_encoding", stderr))
-		map_fetch_output(id, FUT_STDERR, stderr);
+	map_print_whole(id, result, FUT_STDERR, stderr);
 }
 
 /* item is its place in the input, 0 where that is not known. */

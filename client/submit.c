@@ -156,24 +156,54 @@ static int run_stopped_status(const struct stream *stream)
 	return stream->broken_out ? 128 + SIGPIPE : CTL_JOB_FAILED;
 }
 
-/* The daemon keeps the first bytes of each stream alone: to print half an output and call it done would be a lie. */
+/* What stands in the result of a stream, its first 64 KiB: the bytes, malloc'ed, or NULL. */
+static char *run_head(struct span result, const char *name, const char *encoding, size_t *ret_len)
+{
+	struct span data;
+	char *bytes;
+	long len;
+
+	if (!ctl_member(result, name, &data) || jsonspan_string(data, &bytes, ret_len) < 0)
+		return NULL;
+	if (ctl_member_is(result, encoding, "base64")) {
+		len = text_unbase64(bytes, *ret_len);
+		*ret_len = len < 0 ? 0 : (size_t)len;
+	}
+	return bytes;
+}
+
+/*
+ * The daemon keeps the first bytes of each stream alone, and none when it has no room for them: to print half an output and call it done would
+ * be a lie. What its result has is printed where nothing else was kept.
+ */
 static bool run_lacks_output(const struct stream *stream, struct span job)
 {
-	static const char *const totals[] = {"stdout_bytes", "stderr_bytes"};
+	static const struct {
+		const char *name, *encoding, *total, *says;
+	} streams[] = {{"stdout", "stdout_encoding", "stdout_bytes", "output"}, {"stderr", "stderr_encoding", "stderr_bytes", "error"}};
 	struct span result;
+	bool lacks = false;
 
 	if (!ctl_member(job, "result", &result) || jsonspan_type(result) != JSONSPAN_OBJECT)
 		return false;
 	for (size_t i = 0; i < 2; i++) {
-		int64_t total = ctl_member_integer(result, totals[i], 0);
+		int64_t total = ctl_member_integer(result, streams[i].total, 0), passed = stream->passed[i];
+		size_t len = 0;
+		char *head = run_head(result, streams[i].name, streams[i].encoding, &len);
 
-		if (total > stream->passed[i]) {
-			ctl_say("the command wrote %lld bytes to standard %s, of which the daemon keeps the first %lld: [exec] max_output",
-			    (long long)total, i == 0 ? "output" : "error", (long long)stream->passed[i]);
-			return true;
+		if (head != NULL && (int64_t)len > passed) {
+			fwrite(head + passed, 1, len - (size_t)passed, i == 0 ? stdout : stderr);
+			passed = (int64_t)len;
+		}
+		free(head);
+		if (total > passed) {
+			ctl_say("the command wrote %lld bytes to standard %s, of which the daemon has kept the first %lld: [exec] max_output, or its log "
+				"says why",
+			    (long long)total, streams[i].says, (long long)passed);
+			lacks = true;
 		}
 	}
-	return false;
+	return lacks;
 }
 
 static int run_finish(const struct operands *operands, const struct stream *stream)

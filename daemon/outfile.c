@@ -46,6 +46,7 @@ struct outfile {
 	bool closed;              /* its connection has gone meanwhile */
 	bool timed_out;
 	bool ended;               /* the job will write no more */
+	bool begun;               /* it has had an attempt: before that, a file by its name is another's, of a store that was here before */
 	bool news;                /* came while busy */
 	char *data;
 	ssize_t len;              /* or -errno */
@@ -169,6 +170,10 @@ outfile_work(void *arg)
 {
 	struct outfile *outfile = arg;
 
+	if (!outfile->begun) {
+		outfile->len = 0;
+		return;
+	}
 	outfile->len = capture_read(outfile->outfiles->dir, (uint64_t)outfile->what.id, outfile->what.stream, outfile->what.offset,
 	    outfile->data, (size_t)outfile->what.limit);
 	if (outfile->len < 0)
@@ -237,6 +242,7 @@ outfile_looked(struct store_read *read, void *arg)
 	outfile->busy = false;
 	if (found) {
 		job = dispatch_job(outfile->outfiles->server->dispatch, outfile->what.id);
+		outfile->begun = read->rows[0].attempt > 0 || (job != NULL && job->attempts > 0);
 		outfile->ended = read->rows[0].place == STORE_DONE && job == NULL;
 	}
 	store_read_done(read);

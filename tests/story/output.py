@@ -139,6 +139,20 @@ def test_many_followers(t):
     eq({reader.answer(one)["data"] for reader, one in zip(readers, asked)}, {"two\n"})
 
 
+def test_what_another_store_has_left(t):
+    """A file by the name of a job that has not begun is not the job's: it was there before, and may be another owner's."""
+    d, c = t.serve()
+    d.stop()
+    with open(os.path.join(d.state, "output", "1.out"), "wb") as file:
+        file.write(b"secret")
+    d.start()
+    c = t.client()
+    eq(c.submit("exec", t.sh("echo said"), delay=3600), 1)
+    eq(c.call("output", id=1, stream="stdout", offset=0), {"data": "", "encoding": "utf-8", "offset": 0, "next": 0, "eof": False})
+    c.call("cancel", id=1)
+    eq(c.call("output", id=1, stream="stdout", offset=0), {"data": "", "encoding": "utf-8", "offset": 0, "next": 0, "eof": True})
+
+
 def test_a_folder_that_is_gone(t):
     """Somebody deletes the folder of outputs: commands end as they end, and the log says what is lost; the next start makes it anew."""
     d, c = t.serve()
@@ -146,6 +160,12 @@ def test_a_folder_that_is_gone(t):
     for _ in range(3):
         job = c.run("exec", t.sh("echo said"))
         eq((job["state"], job["result"]["stdout"]), ("succeeded", "said\n"))
+    done = t.ctl("run", "--", "sh", "-c", "echo said; echo bad >&2", status=0)
+    eq((done.out, done.err), ("said\n", "bad\n"), "what the result has is printed")
+    done = t.ctl("run", "--", "seq", "100000", status=125)
+    contains(done.err, "of which the daemon has kept the first 65536")
+    done = t.ctl("map", "--output", "--", "seq", "{}", stdin=b"100000\n", status=0)
+    contains(done.err, "wrote 588895 bytes to standard output, of which the daemon has kept the first 0")
     contains(d.log(), "job 1: its output could not be kept whole in the state folder's output/: No such file or directory")
     that(d.log().count("could not be kept whole") <= 2, "a word for each supervisor: %s" % d.log())
     d.stop()
