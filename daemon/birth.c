@@ -163,8 +163,7 @@ birth_spawner(struct birth *birth)
 
 /* ---- store ----------------------------------------------------------------------------------------------------------------- */
 
-static const char birth_what_to_do[] = ". Start the futured that wrote it; or put a copy of all futured.db* in their place; or move those away, "
-				       "to begin with an empty store";
+static const char birth_what_to_do[] = ". Whoever puts a copy in its place removes all futured.db* first; without any the store begins empty";
 
 static int
 birth_store(struct birth *birth)
@@ -233,7 +232,7 @@ birth_processes(struct birth *birth)
 	birth->n_passed = activation_take(birth->passed, &why);
 	if (birth->n_passed < 0)
 		return birth_fail(EXIT_CONFIG, "the sockets that were passed cannot be used: %s", why);
-	status = doors_check_run_as(&birth->config, tasks_builtin, &reason) < 0 ? EXIT_CONFIG : 0;
+	status = doors_check_tasks(&birth->config, tasks_builtin, &reason) < 0 ? EXIT_CONFIG : 0;
 	if (status == 0)
 		status = locks_take(birth->config.state_dir, &birth->locks, &reason);
 	if (status != 0) {

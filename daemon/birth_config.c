@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "daemon/birth_private.h"
+#include "daemon/doors.h"
 #include "daemon/log.h"
+#include "daemon/tasks/tasks.h"
 #include "daemon/tls.h"
 #include "daemon/tokens.h"
 
@@ -19,7 +21,7 @@ birth_check_files(const struct config *config)
 		tls_close(tls_open(config->tls_certificate, config->tls_key, config->tls_client_ca, &reason));
 	if (reason == NULL && config->tokens_file != NULL)
 		tokens_close(tokens_open(config->tokens_file, false, &reason));
-	if (reason == NULL) {
+	if (reason == NULL && doors_check_tasks(config, tasks_builtin, &reason) == 0) {
 		puts("the configuration is good");
 		return 0;
 	}

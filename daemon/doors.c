@@ -10,10 +10,16 @@
 #include "daemon/runas.h"
 
 int
-doors_check_run_as(const struct config *config, const struct task *const *tasks, char **ret_reason)
+doors_check_tasks(const struct config *config, const struct task *const *tasks, char **ret_reason)
 {
 	const char *missing;
 
+	for (size_t i = 0; i < config->n_user_tasks; i++) {
+		if (task_find_name(tasks, config->user_tasks[i]) != NULL)
+			continue;
+		*ret_reason = mem_format("[tasks] user: there is no task \"%s\"", config->user_tasks[i]);
+		return -1;
+	}
 	if (config->run_as != CONFIG_RUN_AS_OWNER)
 		return 0;
 	missing = runas_missing();

@@ -172,6 +172,14 @@ def test_places_that_cannot_be(t):
     contains(done.stderr, "no more than 30 descriptors may be open here")
 
 
+def test_a_task_that_is_not_there(t):
+    """[tasks] user names no task: the start and --check-config say which."""
+    for more in ((), ("--check-config",)):
+        status, _, said = futured(t, "--config", t.write("conf", "[tasks]\nuser = exec, exce\n"), "--state-dir", t.path("state"), *more)
+        eq(status, 78, said)
+        contains(said, '[tasks] user: there is no task "exce"')
+
+
 def test_a_corrupt_store(t):
     """A store that is no database, or a damaged one, is 65, and nothing is touched."""
     d, c = t.serve()
