@@ -301,12 +301,14 @@ void sq_schema_close(struct sq_db *db);
 int sq_sync_folder(const char *path);
 
 /*
- * wal: of the log of the database at path, before SQLite opens it: whether it is gone, or damaged in its midst. On failure *ret_reason is
- * malloc'ed.
+ * wal: of the log of the database at path, before SQLite opens it: whether it is gone, another database's, or damaged in its midst; synchronous
+ * is believed where no guard is. Or, where the database is not, whether something of it is left. On failure *ret_reason is malloc'ed.
  */
-enum store_open_result sq_wal_look(const char *path, char **ret_reason);
-/* From now on it has to be there, if it is: commits go into it as config's synchronous says. What cannot be noted is a word in the daemon's log. */
-void sq_wal_guard(const char *path, const char *synchronous);
+enum store_open_result sq_wal_look(const char *path, const char *synchronous, char **ret_reason);
+enum store_open_result sq_wal_look_alone(const char *path, char **ret_reason);
+/* From now on it has to be there, if something is in it: commits go there as config's synchronous says. What cannot be noted is a word in the daemon's
+ * log. incarnation: what stands in the database itself, 0 where nobody knows. */
+void sq_wal_guard(const char *path, const char *synchronous, int64_t incarnation);
 /* Until all of it is in the database. 0, or -1 with errno. */
 int sq_wal_unguard(const char *path);
 

@@ -271,7 +271,7 @@ schema_make(struct sq_db *db, char **ret_reason)
 		sq_schema_explain(db, "cannot be made", ret_reason);
 		goto out;
 	}
-	if (sq_wal_unguard(db->path) < 0 || rename(new_path, db->path) < 0 || sq_sync_folder(db->path) < 0) {
+	if (rename(new_path, db->path) < 0 || sq_sync_folder(db->path) < 0) {
 		schema_explain_errno("cannot be made", ret_reason);
 		goto out;
 	}
@@ -297,7 +297,7 @@ schema_check_version(int64_t application, int64_t version)
 	if (application != SCHEMA_APPLICATION)
 		return "it is another program's database";
 	if (version > SCHEMA_VERSION)
-		return "it was written by a newer futured";
+		return "it was written by a newer futured, which has to be started in place of this one";
 	if (version < SCHEMA_OLDEST)
 		return "it has an unknown version";
 	return NULL;
@@ -340,22 +340,6 @@ schema_look(const char *path, bool *ret_there, char **ret_reason)
 		return STORE_OPEN_OK;
 	*ret_reason = mem_format("%s; it was not touched", wrong);
 	return STORE_OPEN_CORRUPT;
-}
-
-/* A log without its database would be replayed into a new one. */
-static enum store_open_result
-schema_look_for_log(const char *path, char **ret_reason)
-{
-	enum store_open_result result = STORE_OPEN_OK;
-	char *log_path = mem_format("%s-wal", path);
-	struct stat st;
-
-	if (stat(log_path, &st) == 0 && st.st_size > 0) {
-		*ret_reason = mem_format("it is not there, but its log is: restore it, or move %s away", log_path);
-		result = STORE_OPEN_CORRUPT;
-	}
-	free(log_path);
-	return result;
 }
 
 /* Whether SQLite finds all of it in order. What it had no memory for it may call damage: that is believed when it is said twice. */
@@ -435,9 +419,14 @@ schema_read_meta(struct sq_db *db)
 void
 sq_schema_trust(struct sq_db *db, const char *synchronous)
 {
+	int64_t incarnation = 0;
+
 	sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	db->trusted = true;
-	sq_wal_guard(db->path, synchronous);
+	sq_checkpoint(db); /* so that the database itself says which incarnation the log belongs to: where it was synced, for certain */
+	if (db->log_frames == 0 && !db->broken && strcmp(synchronous, "off") != 0)
+		incarnation = db->saved.incarnation - db->saved_behind;
+	sq_wal_guard(db->path, synchronous, incarnation);
 }
 
 /*
@@ -533,12 +522,12 @@ sq_schema_open(struct sq_db *db, const struct store_open_config *config, char **
 	};
 	result = schema_look(db->path, &there, ret_reason);
 	if (result == STORE_OPEN_OK && !there) {
-		result = schema_look_for_log(db->path, ret_reason);
+		result = sq_wal_look_alone(db->path, ret_reason);
 		if (result == STORE_OPEN_OK)
 			result = schema_make(db, ret_reason);
 	}
 	if (result == STORE_OPEN_OK && there)
-		result = sq_wal_look(db->path, ret_reason);
+		result = sq_wal_look(db->path, config->synchronous, ret_reason);
 	if (result == STORE_OPEN_OK)
 		result = schema_open_there(db, config, ret_reason);
 	if (result != STORE_OPEN_OK)

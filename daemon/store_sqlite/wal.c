@@ -7,8 +7,8 @@
  * begun, so behind the first frame that is not sound no frame can go on from one that ends a commit: where one does, that commit was
  * acknowledged. What else lies there, of transactions that were torn or taken back, goes on from something that was written over since.
  * (All this is so for logs whose commits were synced, and of an SQLite with POWERSAFE_OVERWRITE, as they are built: without it
- * a commit's last frame is repeated.) A file beside the log, the guard, says that the log has to be there, and whether its commits are
- * synced; it is made when there is something in the log, and removed when all of that is in the database.
+ * a commit's last frame is repeated.) A file beside the log, the guard, says that the log has to be there, whether its commits are
+ * synced, and to which database it belongs; it is made when there is something in the log, and removed when all of that is in the database.
  *
  * What is not seen: damage of the last commit, or of what tells that a frame ends the commit before it; and a log that was cut.
  *
@@ -29,6 +29,7 @@
 
 #define WAL_HEADER 32
 #define WAL_FRAME  24 /* in front of each page */
+#define WAL_LEAST  (WAL_HEADER + WAL_FRAME + SCHEMA_PAGE_SIZE) /* that has something in it */
 #define WAL_MAGIC  0x377f0682 /* the last bit: the words that are summed are big-endian */
 
 struct wal {
@@ -116,7 +117,8 @@ wal_take_frame(struct wal *wal, const unsigned char *frame)
 	wal->told[1] = wal_word(frame + 20, true);
 }
 
-static enum store_open_result
+/* 0, or -1 with errno. */
+static int
 wal_read(struct wal *wal)
 {
 	unsigned char bytes[WAL_FRAME + SCHEMA_PAGE_SIZE];
@@ -126,12 +128,17 @@ wal_read(struct wal *wal)
 		while (!wal->damaged && fread(bytes, sizeof(bytes), 1, wal->file) == 1)
 			wal_take_frame(wal, bytes);
 	}
-	return ferror(wal->file) ? STORE_OPEN_FAILED : wal->damaged ? STORE_OPEN_CORRUPT : STORE_OPEN_OK;
+	return ferror(wal->file) ? -1 : 0;
 }
 
 /* ---- the guard -------------------------------------------------------------------------------------------- */
 
-static const char guard_full[] = "full"; /* the beginning of what it holds when all commits in the log were synced */
+/* What it holds: "full 12", as commits were synced, and the incarnation that stood in the database itself when the log was begun; 0: it is not known. */
+struct guard {
+	bool there;
+	bool synced;
+	int64_t incarnation;
+};
 
 static char *
 guard_path(const char *path)
@@ -139,87 +146,170 @@ guard_path(const char *path)
 	return mem_format("%s-open", path);
 }
 
-/* Whether it is there; and whether it says that the commits were synced. */
-static bool
-guard_read(const char *guard, bool *ret_synced)
+static struct guard
+guard_read(const char *path)
 {
-	char word[sizeof(guard_full) - 1];
-	int fd = open(guard, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	ssize_t n;
+	char *name = guard_path(path), text[64] = "", *end;
+	struct guard guard = {0};
+	int fd = open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-	*ret_synced = false;
-	if (fd < 0)
-		return errno != ENOENT;
-	n = pread(fd, word, sizeof(word), 0);
-	*ret_synced = n == (ssize_t)sizeof(word) && memcmp(word, guard_full, sizeof(word)) == 0;
-	close(fd);
-	return true;
+	guard.there = fd >= 0 || errno != ENOENT;
+	if (fd >= 0) {
+		if (pread(fd, text, sizeof(text) - 1, 0) < 0)
+			text[0] = '\0';
+		close(fd);
+	}
+	end = strchr(text, ' ');
+	if (end != NULL) {
+		*end = '\0';
+		guard.synced = strcmp(text, "full") == 0;
+		guard.incarnation = strtoll(end + 1, NULL, 10);
+	}
+	free(name);
+	return guard;
 }
 
 static int
-guard_write(const char *guard, const char *synchronous)
+guard_write(const char *path, const char *synchronous, int64_t incarnation)
 {
-	int fd = open(guard, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	size_t len = strlen(synchronous);
-	int result;
+	char *name = guard_path(path), *text = mem_format("%s %lld\n", synchronous, (long long)incarnation);
+	int fd = open(name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), result = -1;
+	size_t len = strlen(text);
 
-	if (fd < 0)
-		return -1;
-	result = pwrite(fd, synchronous, len, 0) == (ssize_t)len && ftruncate(fd, (off_t)len) == 0 ? fsync(fd) : -1;
-	close(fd);
+	if (fd >= 0 && pwrite(fd, text, len, 0) == (ssize_t)len && ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0)
+		result = sq_sync_folder(path);
+	if (fd >= 0)
+		close(fd);
+	free(text);
+	free(name);
 	return result;
 }
 
 void
-sq_wal_guard(const char *path, const char *synchronous)
+sq_wal_guard(const char *path, const char *synchronous, int64_t incarnation)
 {
-	char *guard = guard_path(path), *log = mem_format("%s-wal", path);
-	bool synced, there = guard_read(guard, &synced);
+	struct guard guard = guard_read(path);
+	char *log = mem_format("%s-wal", path);
+	struct stat st;
 
 	/* What an earlier daemon has left of commits that were not synced is in the log still. */
-	if (access(log, F_OK) == 0 && !(there && !synced) && (guard_write(guard, synchronous) < 0 || sq_sync_folder(path) < 0))
-		log_warning("%s is not for certain on the disk (%s): should %s be taken away, nobody may know", guard, strerror(errno), log);
+	if (guard.there && !guard.synced)
+		synchronous = "normal";
+	if (stat(log, &st) == 0 && st.st_size >= WAL_LEAST && guard_write(path, synchronous, incarnation) < 0)
+		log_warning("%s-open is not for certain on the disk (%s): should the log be taken away, nobody may know", path, strerror(errno));
 	free(log);
-	free(guard);
 }
 
 int
 sq_wal_unguard(const char *path)
 {
-	char *guard = guard_path(path);
-	int result = unlink(guard) == 0 ? sq_sync_folder(path) : errno == ENOENT ? 0 : -1;
+	char *name = guard_path(path);
+	int result = unlink(name) == 0 ? sq_sync_folder(path) : errno == ENOENT ? 0 : -1;
 
-	free(guard);
+	free(name);
 	return result;
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------------- */
 
-enum store_open_result
-sq_wal_look(const char *path, char **ret_reason)
+/* A path as SQLite's URIs have it. */
+static char *
+look_uri(const char *path)
 {
-	char *guard = guard_path(path), *log = mem_format("%s-wal", path);
-	bool synced, guarded = guard_read(guard, &synced);
-	struct wal wal = {.file = fopen(log, "re")};
-	enum store_open_result result = STORE_OPEN_OK;
+	char *uri = mem_new(sizeof("file:?immutable=1") + 3 * strlen(path)), *at = uri + sprintf(uri, "file:");
 
-	if (wal.file == NULL)
-		result = errno != ENOENT ? STORE_OPEN_FAILED : guarded ? STORE_OPEN_CORRUPT : STORE_OPEN_OK;
-	else if (synced)
-		result = wal_read(&wal);
-	if (result == STORE_OPEN_FAILED)
-		*ret_reason = mem_format("its log cannot be read: %s: %s", log, strerror(errno));
-	else if (result == STORE_OPEN_CORRUPT && wal.file == NULL)
-		*ret_reason = mem_format("its log, %s, is gone: unless another program has put it into the database, what was acknowledged last is "
-					 "lost (to do without: rm %s)",
-		    log, guard);
-	else if (result == STORE_OPEN_CORRUPT)
-		*ret_reason = mem_format(
-		    "its log is damaged from byte %lld on, and more was acknowledged behind that (to do without all of it: truncate -s %lld %s)",
-		    (long long)wal.sound_until, (long long)wal.sound_until, log);
+	for (; *path != '\0'; path++)
+		at += sprintf(at, strchr("?#%", *path) != NULL ? "%%%02x" : "%c", (unsigned char)*path);
+	strcpy(at, "?immutable=1");
+	return uri;
+}
+
+/* Of the database without its log; -1 when it cannot be told. Nothing else may have the file open: closing it lets go of its locks. */
+static int64_t
+look_incarnation(const char *path)
+{
+	char *uri = look_uri(path);
+	sqlite3_stmt *statement = NULL;
+	sqlite3 *sqlite = NULL;
+	int64_t incarnation = -1;
+
+	if (sqlite3_open_v2(uri, &sqlite, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
+	    sqlite3_prepare_v2(sqlite, "SELECT incarnation FROM meta", -1, &statement, NULL) == SQLITE_OK &&
+	    sqlite3_step(statement) == SQLITE_ROW)
+		incarnation = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(sqlite);
+	free(uri);
+	return incarnation;
+}
+
+static char *
+look_damaged(const char *path, const char *log, int64_t at)
+{
+	char *without = at < WAL_LEAST ? mem_format("rm %s %s-open", log, path) : mem_format("truncate -s %lld %s", (long long)at, log);
+	char *wrong = mem_format("its log is damaged from byte %lld on, and more was acknowledged behind that (to do without all of it: %s)",
+	    (long long)at, without);
+
+	free(without);
+	return wrong;
+}
+
+/* What is wrong with the log, malloc'ed, or NULL; *ret_failed: it could not be read. */
+static char *
+look_at_log(const char *path, const char *log, const struct guard *guard, bool synced, bool *ret_failed)
+{
+	struct wal wal = {.file = fopen(log, "re")};
+	struct stat st = {0};
+	char *wrong = NULL;
+	int64_t incarnation;
+
+	*ret_failed = wal.file == NULL ? errno != ENOENT : fstat(fileno(wal.file), &st) < 0;
+	if (!*ret_failed && guard->there && st.st_size < WAL_LEAST) {
+		wrong = mem_format("its log, %s, is gone: unless another program has put it into the database, what was acknowledged last is lost "
+				   "(to do without: rm %s-open)",
+		    log, path);
+	} else if (!*ret_failed && guard->incarnation > 0 && (incarnation = look_incarnation(path)) >= 0 && incarnation < guard->incarnation) {
+		wrong = mem_format("it is an older copy, and %s belongs to what was there before (to go on with the copy: rm %s %s-open)", log, log, path);
+	} else if (!*ret_failed && wal.file != NULL && synced) {
+		*ret_failed = wal_read(&wal) < 0;
+		if (wal.damaged)
+			wrong = look_damaged(path, log, wal.sound_until);
+	}
+	if (*ret_failed)
+		wrong = mem_format("its log cannot be read: %s: %s", log, strerror(errno));
 	if (wal.file != NULL)
 		fclose(wal.file);
+	return wrong;
+}
+
+enum store_open_result
+sq_wal_look(const char *path, const char *synchronous, char **ret_reason)
+{
+	struct guard guard = guard_read(path);
+	char *log = mem_format("%s-wal", path);
+	bool failed;
+
+	*ret_reason = look_at_log(path, log, &guard, guard.there ? guard.synced : strcmp(synchronous, "full") == 0, &failed);
 	free(log);
-	free(guard);
+	return *ret_reason == NULL ? STORE_OPEN_OK : failed ? STORE_OPEN_FAILED : STORE_OPEN_CORRUPT;
+}
+
+/* A log without its database would be replayed into a new one. */
+enum store_open_result
+sq_wal_look_alone(const char *path, char **ret_reason)
+{
+	static const char *const left[] = {"-wal", "-open"};
+	enum store_open_result result = STORE_OPEN_OK;
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]) && result == STORE_OPEN_OK; i++) {
+		char *name = mem_format("%s%s", path, left[i]);
+
+		if (lstat(name, &st) == 0 && st.st_size > 0) {
+			*ret_reason = mem_format("it is not there, but %s is, which belongs to it (to begin with an empty store: rm %s-*)", name, path);
+			result = STORE_OPEN_CORRUPT;
+		}
+		free(name);
+	}
 	return result;
 }

@@ -198,7 +198,7 @@ def damaged(template, seed):
             serve_damaged(t, d)
         else:
             eq(d.status, 65, d.log()[-500:])
-            that("futured.db: " in d.log() and "put a copy" in d.log(), "it says what is wrong and what to do: " + d.log())
+            that("futured.db: " in d.log() and "puts a copy" in d.log(), "it says what is wrong and what to do: " + d.log())
     return story
 
 
