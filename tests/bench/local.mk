@@ -3,7 +3,7 @@
 .PHONY: bench
 bench: all
 	FUTURED='$(abs_top_builddir)/futured' FUTURECTL='$(abs_top_builddir)/futurectl' \
-		$(SHELL) $(top_srcdir)/tests/bench/run.sh $(BENCHFLAGS)
+		bash $(top_srcdir)/tests/bench/run.sh $(BENCHFLAGS)
 
 TESTS += tests/bench-check.py
 
