@@ -297,6 +297,8 @@ void sq_schema_trust(struct sq_db *db, const char *synchronous);
 /* What db->failure means for one who opens; *ret_reason is malloc'ed: "DOING: …". */
 enum store_open_result sq_schema_explain(struct sq_db *db, const char *doing, char **ret_reason);
 void sq_schema_close(struct sq_db *db);
+/* Four bytes of the file format. */
+uint32_t sq_big_endian(const unsigned char *bytes);
 /* The folder in which path lies, so that what was made, renamed or removed there stays so. 0, or -1 with errno. */
 int sq_sync_folder(const char *path);
 

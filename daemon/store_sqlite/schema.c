@@ -285,8 +285,8 @@ out:
 
 /* ---- looking at it ---------------------------------------------------------------------------------------- */
 
-static uint32_t
-schema_big_endian(const unsigned char *bytes)
+uint32_t
+sq_big_endian(const unsigned char *bytes)
 {
 	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
@@ -313,7 +313,7 @@ schema_check_header(const unsigned char *header, size_t len)
 		return "it is no SQLite database";
 	if (header[18] > SCHEMA_WAL_FORMAT || header[19] > SCHEMA_WAL_FORMAT) /* SQLite itself would open it, and write nothing */
 		return "it is damaged, or written by a newer SQLite";
-	return schema_check_version(schema_big_endian(header + 68), schema_big_endian(header + 60));
+	return schema_check_version(sq_big_endian(header + 68), sq_big_endian(header + 60));
 }
 
 static enum store_open_result

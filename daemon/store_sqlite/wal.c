@@ -45,37 +45,38 @@ struct wal {
 	bool damaged;
 };
 
+/* One of the words that are summed; all else in the log is big-endian. */
 static uint32_t
-wal_word(const unsigned char *bytes, bool big_endian)
+wal_word(const struct wal *wal, const unsigned char *bytes)
 {
-	return big_endian ? (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3]
-			  : (uint32_t)bytes[3] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[1] << 8 | bytes[0];
+	return wal->big_endian ? sq_big_endian(bytes)
+			       : (uint32_t)bytes[3] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[1] << 8 | bytes[0];
 }
 
 static void
 wal_add(const struct wal *wal, uint32_t sum[2], const unsigned char *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i += 8) {
-		sum[0] += wal_word(bytes + i, wal->big_endian) + sum[1];
-		sum[1] += wal_word(bytes + i + 4, wal->big_endian) + sum[0];
+		sum[0] += wal_word(wal, bytes + i) + sum[1];
+		sum[1] += wal_word(wal, bytes + i + 4) + sum[0];
 	}
 }
 
 static void
 wal_take_header(struct wal *wal, const unsigned char *header)
 {
-	uint32_t magic = wal_word(header, true);
+	uint32_t magic = sq_big_endian(header);
 
 	wal->big_endian = (magic & 1) != 0;
 	wal_add(wal, wal->sum, header, WAL_HEADER - 8);
-	wal->believed = (magic & ~UINT32_C(1)) == WAL_MAGIC && wal_word(header + 8, true) == SCHEMA_PAGE_SIZE &&
-	    wal_word(header + 24, true) == wal->sum[0] && wal_word(header + 28, true) == wal->sum[1];
+	wal->believed = (magic & ~UINT32_C(1)) == WAL_MAGIC && sq_big_endian(header + 8) == SCHEMA_PAGE_SIZE &&
+	    sq_big_endian(header + 24) == wal->sum[0] && sq_big_endian(header + 28) == wal->sum[1];
 	wal->sound = wal->believed;
 	if (!wal->believed)
 		wal->big_endian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__; /* as this machine writes */
 	if (wal->sound) {
-		wal->salt[0] = wal_word(header + 16, true);
-		wal->salt[1] = wal_word(header + 20, true);
+		wal->salt[0] = sq_big_endian(header + 16);
+		wal->salt[1] = sq_big_endian(header + 20);
 		wal->sound_until = WAL_HEADER;
 	}
 }
@@ -86,13 +87,13 @@ wal_goes_on(const struct wal *wal, uint32_t sum[2], const unsigned char *frame)
 {
 	wal_add(wal, sum, frame, 8);
 	wal_add(wal, sum, frame + WAL_FRAME, SCHEMA_PAGE_SIZE);
-	return wal_word(frame + 16, true) == sum[0] && wal_word(frame + 20, true) == sum[1];
+	return sq_big_endian(frame + 16) == sum[0] && sq_big_endian(frame + 20) == sum[1];
 }
 
 static void
 wal_take_frame(struct wal *wal, const unsigned char *frame)
 {
-	uint32_t salt[2] = {wal_word(frame + 8, true), wal_word(frame + 12, true)};
+	uint32_t salt[2] = {sq_big_endian(frame + 8), sq_big_endian(frame + 12)};
 	bool goes_on;
 
 	if (salt[0] != wal->salt[0] || salt[1] != wal->salt[1]) {
@@ -112,9 +113,9 @@ wal_take_frame(struct wal *wal, const unsigned char *frame)
 	goes_on = !wal->sound && (wal_goes_on(wal, wal->told, frame) || wal_goes_on(wal, wal->sum, frame));
 	wal->damaged = wal->damaged || (goes_on && wal->commit);
 	wal->sound = false;
-	wal->commit = wal_word(frame + 4, true) != 0;
-	wal->told[0] = wal_word(frame + 16, true);
-	wal->told[1] = wal_word(frame + 20, true);
+	wal->commit = sq_big_endian(frame + 4) != 0;
+	wal->told[0] = sq_big_endian(frame + 16);
+	wal->told[1] = sq_big_endian(frame + 20);
 }
 
 /* 0, or -1 with errno. */
