@@ -30,33 +30,23 @@ static int64_t map_fetch_output(int64_t id, enum fut_stream stream, FILE *out)
 	return chunk.next;
 }
 
-/* Prints what stands in the result; false where that is not all. */
-static bool map_print_stream(struct span result, const char *name, const char *encoding, FILE *out)
-{
-	char *text;
-
-	if (ctl_member_is_true(result, "truncated") || !ctl_member_is(result, encoding, "utf-8"))
-		return false;
-	text = ctl_member_string(result, name);
-	if (text == NULL)
-		return false;
-	fputs(text, out);
-	free(text);
-	return true;
-}
-
 static void map_print_whole(int64_t id, struct span result, enum fut_stream stream, FILE *out)
 {
-	bool err = stream == FUT_STDERR;
-	int64_t total, kept;
+	size_t len = 0;
+	char *text = NULL, who[32];
+	int64_t kept;
 
-	if (result.at != NULL && map_print_stream(result, err ? "stderr" : "stdout", err ? "stderr_encoding" : "stdout_encoding", out))
+	if (result.at != NULL && !ctl_member_is_true(result, "truncated"))
+		text = show_read_stream(result, stream, &len);
+	if (text != NULL) {
+		fwrite(text, 1, len, out);
+		free(text);
 		return;
+	}
 	kept = map_fetch_output(id, stream, out);
-	total = result.at != NULL ? ctl_member_integer(result, err ? "stderr_bytes" : "stdout_bytes", 0) : 0;
-	if (total > kept)
-		ctl_say("job %lld wrote %lld bytes to standard %s, of which the daemon has kept the first %lld: [exec] max_output, or its log says why",
-		    (long long)id, (long long)total, err ? "error" : "output", (long long)kept);
+	snprintf(who, sizeof(who), "job %lld", (long long)id);
+	if (result.at != NULL)
+		(void)show_say_lack(who, result, stream, kept);
 }
 
 static void map_print_output(int64_t id, struct span job)

@@ -92,6 +92,40 @@ static double show_time(struct span job, const char *name)
 	return seconds;
 }
 
+/* By enum fut_stream: the members of a result, and what the stream is called. */
+static const struct {
+	const char *bytes, *encoding, *total, *name;
+} show_streams[] = {
+    [FUT_STDOUT] = {"stdout", "stdout_encoding", "stdout_bytes", "output"},
+    [FUT_STDERR] = {"stderr", "stderr_encoding", "stderr_bytes", "error"},
+};
+
+char *show_read_stream(struct span result, enum fut_stream stream, size_t *ret_len)
+{
+	struct span data;
+	char *bytes;
+	long len;
+
+	if (!ctl_member(result, show_streams[stream].bytes, &data) || jsonspan_string(data, &bytes, ret_len) < 0)
+		return NULL;
+	if (ctl_member_is(result, show_streams[stream].encoding, "base64")) {
+		len = text_unbase64(bytes, *ret_len);
+		*ret_len = len < 0 ? 0 : (size_t)len;
+	}
+	return bytes;
+}
+
+bool show_say_lack(const char *who, struct span result, enum fut_stream stream, int64_t kept)
+{
+	int64_t total = ctl_member_integer(result, show_streams[stream].total, 0);
+
+	if (total <= kept)
+		return false;
+	ctl_say("%s wrote %lld bytes to standard %s, of which the daemon has kept the first %lld: [exec] max_output, or its log says why", who,
+	    (long long)total, show_streams[stream].name, (long long)kept);
+	return true;
+}
+
 void show_write_progress(struct span job, struct text *out)
 {
 	struct span progress, fraction;

@@ -5,6 +5,7 @@
 #ifndef CLIENT_SHOW_H
 #define CLIENT_SHOW_H
 
+#include "futured.h"
 #include "proto/jsonspan.h"
 #include "table.h"
 #include "text.h"
@@ -19,6 +20,13 @@ void show_write_cause(struct span job, struct text *out);
 
 /* The same on standard error, as "job 42 failed: ...". */
 void show_say_cause(struct span job);
+
+/*
+ * Of the result of a command what it has of a stream, the first 64 KiB: the bytes, malloc'ed, or NULL. And a word on standard error, and true,
+ * when that command ("the command", "job 7") wrote more to the stream than the daemon has kept, which is so much.
+ */
+char *show_read_stream(struct span result, enum fut_stream stream, size_t *ret_len);
+bool show_say_lack(const char *who, struct span result, enum fut_stream stream, int64_t kept);
 
 /* How far a job is, "50% copying", or nothing where it does not tell. */
 void show_write_progress(struct span job, struct text *out);

@@ -156,52 +156,28 @@ static int run_stopped_status(const struct stream *stream)
 	return stream->broken_out ? 128 + SIGPIPE : CTL_JOB_FAILED;
 }
 
-/* What stands in the result of a stream, its first 64 KiB: the bytes, malloc'ed, or NULL. */
-static char *run_head(struct span result, const char *name, const char *encoding, size_t *ret_len)
-{
-	struct span data;
-	char *bytes;
-	long len;
-
-	if (!ctl_member(result, name, &data) || jsonspan_string(data, &bytes, ret_len) < 0)
-		return NULL;
-	if (ctl_member_is(result, encoding, "base64")) {
-		len = text_unbase64(bytes, *ret_len);
-		*ret_len = len < 0 ? 0 : (size_t)len;
-	}
-	return bytes;
-}
-
 /*
  * The daemon keeps the first bytes of each stream alone, and none when it has no room for them: to print half an output and call it done would
  * be a lie. What its result has is printed where nothing else was kept.
  */
 static bool run_lacks_output(const struct stream *stream, struct span job)
 {
-	static const struct {
-		const char *name, *encoding, *total, *says;
-	} streams[] = {{"stdout", "stdout_encoding", "stdout_bytes", "output"}, {"stderr", "stderr_encoding", "stderr_bytes", "error"}};
 	struct span result;
 	bool lacks = false;
 
 	if (!ctl_member(job, "result", &result) || jsonspan_type(result) != JSONSPAN_OBJECT)
 		return false;
-	for (size_t i = 0; i < 2; i++) {
-		int64_t total = ctl_member_integer(result, streams[i].total, 0), passed = stream->passed[i];
+	for (int i = FUT_STDOUT; i <= FUT_STDERR; i++) {
+		int64_t passed = stream->passed[i];
 		size_t len = 0;
-		char *head = run_head(result, streams[i].name, streams[i].encoding, &len);
+		char *head = show_read_stream(result, (enum fut_stream)i, &len);
 
 		if (head != NULL && (int64_t)len > passed) {
-			fwrite(head + passed, 1, len - (size_t)passed, i == 0 ? stdout : stderr);
+			fwrite(head + passed, 1, len - (size_t)passed, i == FUT_STDOUT ? stdout : stderr);
 			passed = (int64_t)len;
 		}
 		free(head);
-		if (total > passed) {
-			ctl_say("the command wrote %lld bytes to standard %s, of which the daemon has kept the first %lld: [exec] max_output, or its log "
-				"says why",
-			    (long long)total, streams[i].says, (long long)passed);
-			lacks = true;
-		}
+		lacks = show_say_lack("the command", result, (enum fut_stream)i, passed) || lacks;
 	}
 	return lacks;
 }
