@@ -100,17 +100,22 @@ def test_places_of_a_user(t):
     eq(os.path.exists(d.socket), False, "the socket is gone with the daemon")
 
 
+def on_the_state_of(t, d, name):
+    """Another daemon, which is not started."""
+    other = t.make(name=name)
+    other.args[other.args.index("--state-dir") + 1] = d.state
+    return other
+
+
 def test_two_daemons(t):
     """A second daemon on the same store ends with 75 and does not disturb the first."""
     d, c = t.serve()
-    second = t.make(name="second")
-    second.args[second.args.index("--state-dir") + 1] = d.state
+    second = on_the_state_of(t, d, "second")
     second.start(ready=False)
     eq(second.wait(), 75)
     that(second.log().strip(), "it says why")
     eq(c.run("noop", [1])["result"], [1])
-    same = t.make(name="same")
-    same.args[same.args.index("--state-dir") + 1] = d.state
+    same = on_the_state_of(t, d, "same")
     same.args[same.args.index("--socket") + 1] = d.socket
     same.start(ready=False)
     eq(same.wait(), 75)
@@ -125,8 +130,7 @@ def test_two_daemons_without_the_locks(t):
     gate.started()
     for name in ("daemon.lock", "tree.lock", "leaders"):
         os.unlink(os.path.join(d.state, name))
-    second = t.make(name="second")
-    second.args[second.args.index("--state-dir") + 1] = d.state
+    second = on_the_state_of(t, d, "second")
     second.start(ready=False)
     eq(second.wait(), 75, second.log())
     gate.release()
