@@ -6,12 +6,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "proto/datetime.h"
 #include "proto/jsonspan.h"
 
 #define VALUE_DURATION_MAX 1e10 /* three centuries */
@@ -140,14 +140,6 @@ static int value_read_local(const char *text, struct tm *tm, double *ret_seconds
 	return 0;
 }
 
-/* strptime() knows of no month with less than 31 days, and mktime() takes the 30th of February for a day of March. */
-static bool value_has_day(const struct tm *tm)
-{
-	struct tm day = {.tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday};
-
-	return timegm(&day) != -1 && day.tm_mon == tm->tm_mon;
-}
-
 int value_read_moment(const char *text, time_t now, double *ret_seconds)
 {
 	struct tm tm = {0}, today;
@@ -167,7 +159,10 @@ int value_read_moment(const char *text, time_t now, double *ret_seconds)
 		today.tm_mday++;
 		return value_read_local(text, &today, ret_seconds);
 	}
-	if ((*rest != 'T' && *rest != 't' && *rest != ' ') || !value_has_day(&tm))
+	if (*rest != 'T' && *rest != 't' && *rest != ' ')
+		return -1;
+	/* To strptime() every month has 31 days, and mktime() takes the 30th of February for a day of March. */
+	if (tm.tm_mday > datetime_month_days(tm.tm_year + 1900, tm.tm_mon + 1))
 		return -1;
 	zone = strptime(rest + 1, "%H:%M:%S", &tm);
 	if (zone == NULL || *zone == '\0')

@@ -31,7 +31,7 @@ datetime_skip(const char **at, char c, char other)
 	return true;
 }
 
-static int
+int
 datetime_month_days(int year, int month)
 {
 	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};

@@ -13,4 +13,7 @@
  */
 int datetime_read(const char *text, int64_t *ret_ms);
 
+/* How many days that month has, 1 to 12, of a year from 1 on. */
+int datetime_month_days(int year, int month);
+
 #endif
